@@ -1,0 +1,57 @@
+"""Labelled images of one split, whatever they come from: the common tongue of all sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from noisyweb.draws import Keys, row_keys
+
+Labels = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """N labelled images; labels are at hand, pixels are read when asked for.
+
+    Attributes:
+        names: N names that stay the same when rows are added or reordered (a path, a URL or an image id);
+            random draws hang on them.
+        labels: shape (N,), indices into ``class_names``.
+        class_names: the vocabulary.
+        load: gives the encoded bytes of the rows asked for, in that order; None for a row without bytes.
+        paths: N paths as the source gives them, for the manifest's ``image.path``.
+        prefix: put before a name to form the image id of a row that has no bytes.
+        provenance: columns of `noisyweb.schemas.PROVENANCE_COLUMNS`, N rows; None if nothing is known.
+        true_labels: shape (N,), -1 where unknown or outside the vocabulary; None: same as ``labels``.
+        votes_yes, votes_total: shape (N,); None if nobody voted.
+        human_labels: shape (N, A), the labels that A annotators gave each image, -1 for none given.
+    """
+
+    names: Sequence[str]
+    labels: Labels
+    class_names: Sequence[str]
+    load: Callable[[Sequence[int]], Iterator[bytes | None]]
+    paths: Sequence[str]
+    prefix: str
+    provenance: pa.Table | None = None
+    true_labels: Labels | None = None
+    votes_yes: Labels | None = None
+    votes_total: Labels | None = None
+    human_labels: Labels | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def keys(self) -> Keys:
+        """The keys that random draws hang on, shape (N,)."""
+        return row_keys(self.names)
+
+    def class_sizes(self) -> npt.NDArray[np.int64]:
+        """Images per class, shape (K,)."""
+        return np.bincount(self.labels, minlength=len(self.class_names)).astype(np.int64)

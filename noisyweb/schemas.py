@@ -1,0 +1,122 @@
+"""The tables: one pyarrow schema constant each, documented column by column.
+
+A question is always "is this image a <class>?", so its key is (image_id, label): the same bytes found
+under two class names are two questions. An image id is the SHA-256 (hex) of the encoded bytes.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+_PROVENANCE = [
+    pa.field("url", pa.string()),  # where the image was
+    pa.field("landing_url", pa.string()),  # the page that shows it
+    pa.field("creator", pa.string()),
+    pa.field("license", pa.string()),  # by, by-sa, cc0, ...; as the provider says it
+    pa.field("license_url", pa.string()),
+    pa.field("attribution", pa.string()),  # a ready-made credit line
+]
+PROVENANCE_COLUMNS = tuple(field.name for field in _PROVENANCE)
+
+CANDIDATES = pa.schema(
+    [
+        pa.field("url", pa.string(), nullable=False),  # key, with label
+        pa.field("label", pa.int32(), nullable=False),  # class searched for
+        pa.field("provider", pa.string(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),  # 0 = first hit of the query
+        pa.field("title", pa.string()),
+        *[field for field in _PROVENANCE if field.name != "url"],
+        pa.field("width", pa.int32()),  # pixels, as the provider says
+        pa.field("height", pa.int32()),
+    ]
+)
+"""Search hits, not yet fetched. Key: (url, label)."""
+
+IMAGES = pa.schema(
+    [
+        pa.field("url", pa.string(), nullable=False),  # key, with label
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # ok | failed
+        pa.field("reason", pa.string()),  # why it failed: http-404, timeout, not-an-image, ...
+        pa.field("retry", pa.bool_(), nullable=False),  # the reason may pass: the next crawl tries again
+        pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("http_status", pa.int32()),
+        pa.field("image_id", pa.string()),  # SHA-256 of the stored bytes; null unless ok
+        pa.field("num_bytes", pa.int64()),
+        pa.field("width", pa.int32()),  # pixels, decoded
+        pa.field("height", pa.int32()),
+        pa.field("format", pa.string()),  # jpeg, png, webp, gif
+    ]
+)
+"""What became of each candidate. Key: (url, label)."""
+
+HASHES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # key
+        pa.field("phash", pa.binary(32)),  # 256-bit imagehash.phash; null: unreadable
+        pa.field("flat", pa.bool_()),  # too little structure for the hash to mean anything
+    ]
+)
+"""Perceptual hashes, kept so that nothing is hashed twice. Key: image_id."""
+
+DUPLICATES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # the image that is dropped
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("kept_id", pa.string(), nullable=False),  # the image kept in its place
+        pa.field("kept_label", pa.int32()),  # null for a clean image
+        pa.field("kind", pa.string(), nullable=False),  # exact | near | unreadable
+        pa.field("distance", pa.int32()),  # Hamming distance in bits of 256
+        pa.field("against", pa.string(), nullable=False),  # web | train | validation
+    ]
+)
+"""Images dropped as duplicates or leaks; nothing is deleted. Key: (image_id, label)."""
+
+VOTES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),  # the class that was asked about
+        pa.field("annotator", pa.string(), nullable=False),
+        pa.field("answer", pa.string(), nullable=False),  # yes | no | unsure
+        pa.field("backend", pa.string(), nullable=False),  # where the vote came from
+    ]
+)
+"""One annotator's answer to "is this a <class>?". Key: (image_id, label, annotator)."""
+
+ANSWERS = ("yes", "no", "unsure")
+
+VERDICTS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("is_clean", pa.bool_()),  # null: undecided
+        pa.field("votes_yes", pa.int32(), nullable=False),
+        pa.field("votes_no", pa.int32(), nullable=False),
+        pa.field("votes_total", pa.int32(), nullable=False),  # with the unsure ones
+        pa.field("agreement", pa.float32()),  # share of decisive votes with the majority, 0.5..1; null: none
+        pa.field("status", pa.string(), nullable=False),  # decided | undecided
+        pa.field("reason", pa.string()),  # tie, too few votes
+    ]
+)
+"""The consensus of an image's votes. Key: (image_id, label)."""
+
+NOISE_NAMES = ("none", "web", "symmetric", "pair", "confusion", "instance", "open-set", "human")
+
+IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+
+MANIFEST = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # SHA-256, or the source's own id, prefixed
+        pa.field("image", IMAGE_TYPE, nullable=False),  # encoded bytes (or null) and path, as Hugging Face does
+        pa.field("label", pa.int32(), nullable=False),  # what the trainer sees
+        pa.field("is_clean", pa.bool_(), nullable=False),  # is that label right
+        pa.field("true_label", pa.int32()),  # null: outside the vocabulary, or nobody knows
+        pa.field("noise", pa.string(), nullable=False),  # one of NOISE_NAMES
+        pa.field("source", pa.string(), nullable=False),  # clean | web
+        *_PROVENANCE,
+        pa.field("votes_yes", pa.int32()),
+        pa.field("votes_total", pa.int32()),
+    ]
+)
+"""One row per training image. Frozen: others build on it (docs/manifest-format.md)."""
