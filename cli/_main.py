@@ -1,0 +1,89 @@
+"""The ``noisyweb`` program: its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from noisyweb import __version__
+from noisyweb.cli import build, crawl, datasets, dedup, demo, export, label, show, train, verify
+from noisyweb.errors import NoisywebError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"noisyweb {__version__}")
+        raise typer.Exit
+
+
+def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn a deliberate error or Ctrl-C into one line on standard error and an exit code.
+
+    Errors that noisyweb does not know keep their traceback: they are bugs.
+    """
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except NoisywebError as error:
+            typer.echo(f"noisyweb: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("noisyweb: stopped by Ctrl-C; nothing was left half-written", err=True)
+            raise typer.Exit(2) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+
+    return run
+
+
+app = typer.Typer(
+    name="noisyweb",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def noisyweb(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Label noise the way the web makes it: crawl, dedup, verify, blend and train."""
+
+
+for command in (
+    build.build,
+    train.train,
+    verify.verify,
+    show.show,
+    datasets.datasets,
+    crawl.crawl,
+    dedup.dedup,
+    export.export,
+    demo.demo,
+):
+    app.command()(one_line_errors(command))
+
+labels = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Collect votes and work out verdicts.")
+for command in (label.import_, label.simulate, label.status):
+    labels.command(command.__name__.rstrip("_"))(one_line_errors(command))
+app.add_typer(labels, name="label")
+
+
+def main() -> None:
+    """Entry point of the ``noisyweb`` program."""
+    app()
