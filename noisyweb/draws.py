@@ -36,9 +36,7 @@ def uniforms(keys: Keys, seed: int, *purpose: str | int) -> npt.NDArray[np.float
     return (bits(keys, seed, *purpose) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def integers(
-    keys: Keys, high: int | npt.NDArray[np.int64], seed: int, *purpose: str | int
-) -> npt.NDArray[np.int64]:
+def integers(keys: Keys, high: int | npt.NDArray[np.int64], seed: int, *purpose: str | int) -> npt.NDArray[np.int64]:
     """Uniform integers in [0, high), shape (N,); ``high`` may differ from row to row and must be positive."""
     return np.floor(uniforms(keys, seed, *purpose) * high).astype(np.int64)
 

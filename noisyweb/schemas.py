@@ -33,6 +33,19 @@ CANDIDATES = pa.schema(
 )
 """Search hits, not yet fetched. Key: (url, label)."""
 
+SEARCHES = pa.schema(
+    [
+        pa.field("label", pa.int32(), nullable=False),  # key, with provider, query and filters
+        pa.field("provider", pa.string(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("filters", pa.string(), nullable=False),  # licences and address asked for; "" for none
+        pa.field("status", pa.string(), nullable=False),  # exhausted | failed
+        pa.field("reason", pa.string()),  # why it failed
+        pa.field("num_hits", pa.int32(), nullable=False),  # hits it gave in all
+    ]
+)
+"""Searches that have no more to give, or failed. Key: (label, provider, query, filters)."""
+
 IMAGES = pa.schema(
     [
         pa.field("url", pa.string(), nullable=False),  # key, with label

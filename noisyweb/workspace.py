@@ -1,7 +1,7 @@
 """A workspace: the tables of a crawl and the images they speak of, in one folder.
 
     <workspace>/classes.json          the class vocabulary that the labels refer to
-    <workspace>/<table>.parquet       candidates, images, hashes, duplicates, votes, verdicts
+    <workspace>/<table>.parquet       candidates, searches, images, hashes, duplicates, votes, verdicts
     <workspace>/<table>.journal       rows added since, one JSON line each, in case the process dies
     <workspace>/store/ab/abcd...      image bytes under their SHA-256
 
@@ -31,6 +31,7 @@ from noisyweb.errors import CorruptFileError, SourceError
 
 TABLES: Mapping[str, tuple[pa.Schema, tuple[str, ...]]] = {
     "candidates": (schemas.CANDIDATES, ("url", "label")),
+    "searches": (schemas.SEARCHES, ("label", "provider", "query", "filters")),
     "images": (schemas.IMAGES, ("url", "label")),
     "hashes": (schemas.HASHES, ("image_id",)),
     "duplicates": (schemas.DUPLICATES, ("image_id", "label")),

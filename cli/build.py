@@ -1,0 +1,95 @@
+"""``noisyweb build``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from noisyweb.build import Built
+    from noisyweb.dataset import Dataset
+
+
+def build(
+    dataset: Annotated[str, typer.Option(help="A bundled data set, or the path of your own definition (.toml).")],
+    noise: Annotated[
+        list[str] | None, typer.Option(help="Share of wrong labels in [0, 1]; may be given several times.")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="red (web), blue (symmetric) or human (labels annotators gave).")] = "red",
+    all_levels: Annotated[bool, typer.Option("--all-levels", help="The ten levels of the paper, 0 to 0.8.")] = False,
+    edition: Annotated[str | None, typer.Option(help="Where images and labels come from: drawn or crawled.")] = None,
+    workspace: Annotated[
+        Path | None, typer.Option(help="A workspace whose wrong images are the pool (the crawled edition).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same inputs, options and seed give the same bytes.", min=0)] = 0,
+    out: Annotated[Path, typer.Option(help="Parent folder of all builds.")] = Path("builds"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace builds with other options.")] = False,
+) -> None:
+    """Build training sets with exactly the noise you ask for.
+
+    Each level becomes a folder OUT/DATASET/KIND_noise_nl_LEVEL of Parquet files with a card, a credit list and a
+    lock file; the clean validation set stands beside them. Never touches the network.
+
+    Examples:
+
+      noisyweb build --dataset cars --noise 0.4
+
+      noisyweb build --dataset cars --kind blue --noise 0.2 --noise 0.4 --seed 1
+
+      noisyweb build --dataset pets.toml --all-levels --out builds
+    """
+    from noisyweb.build import build as build_levels
+    from noisyweb.cli._bars import bars
+    from noisyweb.dataset import load_dataset
+    from noisyweb.errors import LevelError
+    from noisyweb.levels import PAPER_LEVELS, parse_level
+
+    levels = [parse_level(text) for text in noise or []]
+    if all_levels:
+        levels = sorted({*levels, *PAPER_LEVELS})
+    if not levels:
+        raise LevelError("no noise level given; expected --noise with a number in [0, 1], or --all-levels")
+    chosen, why = choose_edition(load_dataset(dataset), edition, workspace)
+    typer.echo(f"{chosen.name}: edition {chosen.edition} ({why})")
+    with bars() as progress:
+        for built in build_levels(
+            chosen, kind=kind, levels=levels, seed=seed, out=out, overwrite=overwrite, progress=progress
+        ):
+            typer.echo(summary(built))
+
+
+def choose_edition(dataset: Dataset, edition: str | None, workspace: Path | None) -> tuple[Dataset, str]:
+    """The data set in the edition asked for, and why that one."""
+    from noisyweb.errors import SourceError, UnknownNameError
+
+    known = {dataset.edition, "crawled"}
+    if edition is not None and edition not in known:
+        raise UnknownNameError(f"edition of {dataset.name}", edition, known)
+    if workspace is not None:
+        if edition not in (None, "crawled"):
+            raise SourceError(f"--workspace makes the crawled edition, asked was {edition}; leave one of them out")
+        return dataset.with_workspace(workspace), f"the pool is workspace {workspace}"
+    if edition == "crawled" and dataset.edition != "crawled":
+        raise SourceError("the crawled edition needs a workspace; name it with --workspace")
+    if dataset.edition == "drawn":
+        return dataset, "bundled: images drawn by code, a stand-in for running and testing, not for claims"
+    return dataset, "as its definition says"
+
+
+def summary(built: Built) -> str:
+    """What was built, in one or two lines."""
+    by_kind = ", ".join(f"{name} {count:,}" for name, count in sorted(built.noise.items()) if name != "none")
+    paths = built.num_rows - built.with_bytes
+    lines = [
+        f"{built.folder}: {built.num_rows:,} images, {built.num_wrong:,} wrong (asked {built.num_wrong_asked:,}"
+        + (f" = {built.info['level']}" if built.info["split"] == "train" else "")
+        + f", realised {built.num_wrong / max(built.num_rows, 1):.4%}"
+        + (f"; {by_kind}" if by_kind else "")
+        + f"), {built.seconds:.1f} s"
+    ]
+    if paths:
+        lines.append(f"  {paths:,} rows carry a path only, no image")
+    lines += [f"  {note}" for note in built.notes]
+    return "\n".join(lines)

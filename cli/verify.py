@@ -1,0 +1,33 @@
+"""``noisyweb verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A build, or a folder of builds.")]) -> None:
+    """Prove that a build is what its lock file says.
+
+    Recomputes the hash of every file and image, the counts and the level, overall and per class, and checks that no
+    web image is a validation image. Exits with 1 and names the first discrepancy.
+
+    Examples:
+
+      noisyweb verify builds/cars/red_noise_nl_0.4
+
+      noisyweb verify builds
+    """
+    from noisyweb.cli._bars import bars
+    from noisyweb.verify import builds_in
+    from noisyweb.verify import verify as verify_build
+
+    with bars() as progress:
+        for build in builds_in(folder):
+            proven = verify_build(build, progress)
+            typer.echo(
+                f"{build}: ok, {proven.num_rows:,} rows, {proven.num_wrong:,} wrong, "
+                f"{proven.num_hashed:,} images hashed"
+            )

@@ -1,0 +1,234 @@
+"""Build: a clean set, a pool, a kind, levels and a seed become manifest folders.
+
+    <out>/<dataset>/clean_validation/            the clean validation set, shared by all levels
+    <out>/<dataset>/<kind>_noise_nl_<level>/     one training set a level
+
+Each folder appears whole or not at all, with its card, credit list and lock file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from noisyweb import lock, plugins
+from noisyweb.atomic import replacing_folder
+from noisyweb.blend import Blend, BlendInput, blend_levels
+from noisyweb.card import attribution, card
+from noisyweb.dataset import Dataset
+from noisyweb.errors import CorruptFileError, OutputError, SourceError
+from noisyweb.imageset import ImageSet
+from noisyweb.levels import level_text, num_wrong
+from noisyweb.manifest import LABEL_COLUMNS, manifest_schema, write_shards
+from noisyweb.progress import Progress, silent
+from noisyweb.rows import manifest_batches
+
+VALIDATION_FOLDER = "clean_validation"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What one folder holds.
+
+    Attributes:
+        folder: where it is.
+        info: dataset, title, edition, kind, level, seed, split, class_names.
+        num_rows: images in it.
+        num_wrong_asked: round(level x N).
+        noise: rows by the value of the ``noise`` column.
+        with_bytes: rows that carry their image; the others carry a path only.
+        notes: what a user should know about the inputs.
+        seconds: wall time.
+    """
+
+    folder: Path
+    info: Mapping[str, Any]
+    num_rows: int
+    num_wrong_asked: int
+    noise: Mapping[str, int]
+    with_bytes: int
+    notes: tuple[str, ...]
+    seconds: float
+
+    @property
+    def num_wrong(self) -> int:
+        """Wrong labels, counted in what was written."""
+        return self.num_rows - self.noise.get("none", 0)
+
+
+def build(
+    dataset: Dataset,
+    *,
+    kind: str,
+    levels: Sequence[Decimal],
+    seed: int = 0,
+    out: Path = Path("builds"),
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Iterator[Built]:
+    """Build the clean validation set (if there is one) and one training set a level.
+
+    Everything that can be checked is checked before the first folder is written.
+
+    Args:
+        dataset: of `noisyweb.dataset.load_dataset`.
+        kind: a plug-in of `noisyweb.kinds`.
+        levels: shares of wrong labels in [0, 1].
+        seed: same inputs, options and seed give the same bytes.
+        out: parent folder of all builds.
+        overwrite: replace folders that hold a build with other options.
+        progress: told how many rows of each folder are done.
+
+    Yields:
+        What was built, the validation set first.
+
+    Raises:
+        ShortageError: too few wrong labels for a level.
+        LeakError: a web image is also a clean image.
+        OutputError: a target folder holds something else, or the disk is full.
+        SourceError: an input cannot be read as its definition says.
+    """
+    module = plugins.load("noisyweb.kinds", "kind", kind)
+    root = out / dataset.name
+    common = {"dataset": dataset.name, "title": dataset.title, "edition": dataset.edition}
+    targets = {}
+    for level in dict.fromkeys(levels):
+        info = {**common, "split": "train", "kind": kind, "level": level_text(level), "seed": seed}
+        targets[root / f"{kind}_noise_nl_{level_text(level)}"] = info
+    for folder, info in targets.items():
+        _check_target(folder, info, overwrite)
+    _check_target(root / VALIDATION_FOLDER, {**common, "split": "validation"}, overwrite)
+
+    train = dataset.train()
+    pool = dataset.pool() if module.NOISE == "web" else None
+    blends = blend_levels(kind, BlendInput.of(train, pool), list(dict.fromkeys(levels)), seed)
+    first = next(blends, None)  # raises on a shortage, before anything is written
+    forbidden: frozenset[str] = frozenset()
+    validation = dataset.validation()
+    if validation is not None:
+        no_noise = Blend(Decimal(0), validation.labels, np.zeros(len(validation), bool), np.full(len(validation), -1))
+        info = {**common, "split": "validation"}
+        built, forbidden = _write(
+            root / VALIDATION_FOLDER, info, validation, None, no_noise, "none", {}, frozenset(), overwrite, progress
+        )
+        yield built
+    inputs = {"train": lock.input_digest(train)}
+    if pool is not None:
+        inputs["pool"] = lock.input_digest(pool)
+    for (folder, info), blend in zip(targets.items(), _chain(first, blends), strict=True):
+        built, _ = _write(folder, info, train, pool, blend, module.NOISE, inputs, forbidden, True, progress)
+        yield built
+
+
+def _write(
+    folder: Path,
+    info: dict[str, Any],
+    clean: ImageSet,
+    pool: ImageSet | None,
+    blend: Blend,
+    noise: str,
+    inputs: Mapping[str, Any],
+    forbidden: frozenset[str],
+    overwrite: bool,
+    progress: Progress,
+) -> tuple[Built, frozenset[str]]:
+    """Write one folder whole; also give the ids of its images."""
+    start = time.perf_counter()
+    split = str(info["split"])
+    info = {**info, "class_names": list(clean.class_names)}
+    schema = manifest_schema(clean.class_names, info)
+    written: list[pa.Table] = []
+    with_bytes = 0
+
+    def kept(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        nonlocal with_bytes
+        for batch in batches:
+            written.append(pa.Table.from_batches([batch.select(LABEL_COLUMNS)]))
+            with_bytes += len(batch) - batch.column("image").field("bytes").null_count
+            yield batch
+
+    notes = (*clean.notes, *(pool.notes if pool else ()))
+    with replacing_folder(folder) as temporary:
+        batches = manifest_batches(clean, pool, blend, noise, schema, forbidden, progress, folder.name)
+        files = write_shards(temporary, split, schema, kept(batches))
+        rows = pa.concat_tables(written)
+        (temporary / "README.md").write_text(card(info, rows, notes), encoding="utf-8")
+        (temporary / "ATTRIBUTION.md").write_text(attribution(rows), encoding="utf-8")
+        files += [temporary / "README.md", temporary / "ATTRIBUTION.md"]
+        counts = Counter(rows.column("noise").to_pylist())
+        options = {key: value for key, value in info.items() if key != "class_names"}
+        result = {
+            "rows": rows.num_rows,
+            "wrong": rows.num_rows - counts["none"],
+            "noise": dict(counts),
+            "class_sizes": np.bincount(blend.labels, minlength=len(clean.class_names)).tolist(),
+            "wrong_per_true_class": np.bincount(
+                clean.labels[blend.is_wrong], minlength=len(clean.class_names)
+            ).tolist(),
+        }
+        content = {
+            "options": options,
+            "classes": {"number": len(clean.class_names), "sha256": lock.class_digest(clean.class_names)},
+            "inputs": inputs or {split: lock.input_digest(clean)},
+            "result": result,
+            "notes": list(notes),
+        }
+        lock.write_lock(temporary, content, files)
+        if not overwrite:
+            _check_same_bytes(folder, temporary)
+    asked = num_wrong(blend.level, len(clean))
+    seconds = time.perf_counter() - start
+    built = Built(folder, info, rows.num_rows, asked, dict(counts), with_bytes, notes, seconds)
+    assert built.num_wrong == asked, "the blend must be exact"
+    return built, frozenset(rows.column("image_id").to_pylist())
+
+
+def _check_target(folder: Path, info: Mapping[str, Any], overwrite: bool) -> None:
+    """Refuse to put a build where something else is.
+
+    Raises:
+        OutputError: it is a file, a folder that noisyweb did not write, or a build with other options.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: a file of that name is in the way; name another place with --out")
+    if not any(folder.iterdir()):
+        return
+    try:
+        options = lock.read_lock(folder)["options"]
+    except (SourceError, CorruptFileError):
+        raise OutputError(
+            f"{folder}: it holds something that is no noisyweb build; name another place with --out, or move it away"
+        ) from None
+    changed = [key for key in info if options.get(key) != info[key]]
+    if changed and not overwrite:
+        key = changed[0]
+        raise OutputError(
+            f"{folder}: it holds a build with {key} {options.get(key)}, asked was {info[key]}; "
+            "name another place with --out, or replace it with --overwrite"
+        )
+
+
+def _check_same_bytes(folder: Path, temporary: Path) -> None:
+    """Other levels were built beside the old validation set: don't change it under them."""
+    old = folder / lock.LOCK_NAME
+    if old.exists() and old.read_bytes() != (temporary / lock.LOCK_NAME).read_bytes():
+        raise OutputError(
+            f"{folder}: it holds another validation set than these inputs and library versions give, and other builds "
+            "rely on it; name another place with --out, or replace it with --overwrite"
+        )
+
+
+def _chain(first: Blend | None, rest: Iterator[Blend]) -> Iterator[Blend]:
+    if first is not None:
+        yield first
+        yield from rest

@@ -1,0 +1,204 @@
+"""Manifests as torch data sets.
+
+The one module of the library that imports torch where torch is installed; without it `NoisyImages` still works
+as a plain sequence.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, UnidentifiedImageError
+
+from noisyweb.build import VALIDATION_FOLDER
+from noisyweb.errors import CorruptFileError, SourceError
+from noisyweb.manifest import open_manifest
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+else:
+    try:
+        from torch.utils.data import Dataset
+    except ModuleNotFoundError:
+
+        class Dataset:
+            """Stands in for torch's class where torch is not installed."""
+
+            def __class_getitem__(cls, item: Any) -> type:
+                return cls
+
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_PIXELS = 178_956_970
+
+
+class NoisyImages(Dataset[tuple[Any, int]]):
+    """The images of a manifest with the labels that the trainer sees.
+
+    Item ``i`` is ``(image, label)``: an RGB `PIL.Image.Image`, or what ``transform`` makes of it, and an int in
+    [0, K). What is known about the row lies beside it, in arrays of N rows:
+
+    Attributes:
+        class_names: the K classes.
+        labels: what the trainer sees, int32, shape (N,).
+        is_clean: is that label right, bool, shape (N,).
+        true_labels: the right class, int32, shape (N,); -1 where it is outside the vocabulary or not known.
+        noise: kind of noise of each row ("none", "web", ...), N strings.
+        ids: image ids, N strings. Item ``i`` is row ``i`` of all of these and of the Parquet files.
+        info: dataset, edition, kind, level (float), seed, split.
+
+    Args:
+        folder: a manifest folder, such as ``builds/cars/red_noise_nl_0.4``.
+        transform: applied to each PIL image.
+        root: folder that image paths start from, for rows that carry a path only.
+        cache_bytes: encoded images kept in memory; the row groups used last are kept, the others read again.
+
+    Raises:
+        SourceError: the folder holds no manifest.
+        CorruptFileError: its files are damaged.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        transform: Callable[[Image.Image], Any] | None = None,
+        *,
+        root: str | Path | None = None,
+        cache_bytes: int = 2_000_000_000,
+    ) -> None:
+        manifest = open_manifest(folder)
+        rows = manifest.rows
+        self.folder = manifest.folder
+        self.transform = transform
+        self.root = Path(root) if root is not None else None
+        self.class_names = manifest.class_names
+        self.labels: npt.NDArray[np.int32] = rows.column("label").to_numpy()
+        self.is_clean: npt.NDArray[np.bool_] = rows.column("is_clean").to_numpy()
+        self.true_labels: npt.NDArray[np.int32] = rows.column("true_label").fill_null(-1).to_numpy()
+        self.noise: list[str] = rows.column("noise").to_pylist()
+        self.ids: list[str] = rows.column("image_id").to_pylist()
+        self.info: Mapping[str, Any] = _info(manifest.info)
+        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
+            raise CorruptFileError(f"{folder}: labels outside 0..{len(self.class_names) - 1}; build it again")
+        self._images = _EncodedImages(manifest.files, cache_bytes)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image = self.image(index)
+        return (image if self.transform is None else self.transform(image)), int(self.labels[index])
+
+    def image(self, index: int) -> Image.Image:
+        """The decoded RGB image of a row.
+
+        Raises:
+            SourceError: the row carries a path only and it cannot be read.
+            CorruptFileError: the bytes are no image.
+        """
+        data = self.encoded(index)
+        if data is None:
+            data = self._read_path(index)
+        try:
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise CorruptFileError(f"{self.folder}: row {index} has {image.width}x{image.height} pixels; too many")
+            return image.convert("RGB")
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise CorruptFileError(f"{self.folder}: row {index} ({self.ids[index]}) is no image ({error})") from error
+
+    def encoded(self, index: int) -> bytes | memoryview | None:
+        """The encoded bytes of a row, without a copy; None for a row that carries a path only."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        return self._images.get(index % len(self))
+
+    def _read_path(self, index: int) -> bytes:
+        path = self._images.path(index % len(self))
+        if self.root is None or path is None:
+            raise SourceError(f"{self.folder}: row {index} carries only the path {path!r}; give root=... to find it")
+        target = (self.root / path).resolve()
+        if not target.is_relative_to(self.root.resolve()):
+            raise SourceError(f"{self.folder}: row {index}: path {path!r} leads out of {self.root}")
+        try:
+            return target.read_bytes()
+        except OSError as error:
+            raise SourceError(f"{self.folder}: row {index}: {target} cannot be read ({error.strerror})") from error
+
+
+def validation_folder(folder: str | Path) -> Path | None:
+    """The clean validation set that was built beside a manifest; None if there is none."""
+    candidate = Path(folder).resolve().parent / VALIDATION_FOLDER
+    return candidate if candidate.is_dir() else None
+
+
+def _info(info: Mapping[str, Any]) -> dict[str, Any]:
+    known = {key: value for key, value in info.items() if key != "class_names"}
+    return {**known, "level": float(known["level"])} if "level" in known else known
+
+
+class _EncodedImages:
+    """Encoded images by row, from row groups that are read when needed and kept while they fit."""
+
+    def __init__(self, files: tuple[Path, ...], cache_bytes: int) -> None:
+        self._files, self._cache_bytes = files, cache_bytes
+        self._groups: list[tuple[int, int]] = []
+        sizes = []
+        for number, file in enumerate(files):
+            metadata = pq.read_metadata(file)
+            self._groups += [(number, group) for group in range(metadata.num_row_groups)]
+            sizes += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        self._group_of = np.repeat(np.arange(len(sizes)), sizes).tolist()
+        self._start = starts.tolist()
+        self._kept: OrderedDict[int, _Group] = OrderedDict()
+        self._held = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers read for themselves: what is kept here is not sent to them."""
+        return {**self.__dict__, "_kept": OrderedDict(), "_held": 0}
+
+    def get(self, index: int) -> memoryview | None:
+        number = self._group_of[index]
+        group = self._kept.get(number) or self._load(number)
+        row = index - self._start[number]
+        return None if group.missing[row] else group.data[group.offsets[row] : group.offsets[row + 1]]
+
+    def path(self, index: int) -> str | None:
+        file, group = self._groups[self._group_of[index]]
+        column = pq.ParquetFile(self._files[file]).read_row_group(group, columns=["image.path"]).column(0)
+        path: str | None = column.combine_chunks().field("path")[index - self._start[self._group_of[index]]].as_py()
+        return path
+
+    def _load(self, number: int) -> _Group:
+        file, group = self._groups[number]
+        try:
+            opened = pq.ParquetFile(self._files[file], page_checksum_verification=True)
+            column = opened.read_row_group(group, columns=["image.bytes"]).column(0).combine_chunks()
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptFileError(f"{self._files[file]}: damaged ({str(error).splitlines()[0]})") from error
+        loaded = _Group(column.field("bytes"))
+        self._kept[number] = loaded
+        self._held += loaded.num_bytes
+        while self._held > self._cache_bytes and len(self._kept) > 1:
+            self._held -= self._kept.popitem(last=False)[1].num_bytes
+        return loaded
+
+
+class _Group:
+    """One row group's bytes as one buffer with offsets, so that a row is a slice."""
+
+    def __init__(self, values: pa.BinaryArray) -> None:
+        self.missing: list[bool] = values.is_null().to_pylist()
+        offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
+        self.offsets: list[int] = offsets.tolist()
+        self.data = memoryview(values.buffers()[2] or b"")
+        self.num_bytes = len(self.data)

@@ -1,0 +1,82 @@
+"""``noisyweb.lock.json``: what a build was made from, with which options, and what came out.
+
+No times, no absolute paths: the same inputs, options and versions give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from noisyweb import __version__
+from noisyweb.errors import CorruptFileError, SourceError
+from noisyweb.imageset import ImageSet
+
+LOCK_NAME = "noisyweb.lock.json"
+FORMAT = 1
+
+
+def input_digest(images: ImageSet) -> dict[str, Any]:
+    """Rows and a SHA-256 over every row's name and label, in order: which rows a build drew from."""
+    digest = hashlib.sha256()
+    for name, label in zip(images.names, images.labels.tolist(), strict=True):
+        digest.update(f"{name}\t{label}\n".encode("utf-8", "surrogatepass"))
+    return {"rows": len(images), "sha256": digest.hexdigest()}
+
+
+def file_digest(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file."""
+    with path.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256")
+    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def class_digest(class_names: Sequence[str]) -> str:
+    """SHA-256 of the vocabulary."""
+    return hashlib.sha256("\n".join(class_names).encode()).hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what shapes the bytes."""
+    return {"noisyweb": __version__, **{name: metadata.version(name) for name in ("numpy", "pillow", "pyarrow")}}
+
+
+def write_lock(folder: Path, content: Mapping[str, Any], files: Sequence[Path]) -> None:
+    """Write the lock file of a folder whose other files are complete.
+
+    Args:
+        folder: the build.
+        content: options, inputs and result.
+        files: the files to vouch for.
+    """
+    whole = {
+        "format": FORMAT,
+        **content,
+        "libraries": library_versions(),
+        "files": {path.name: file_digest(path) for path in sorted(files)},
+    }
+    text = json.dumps(whole, ensure_ascii=False, indent=1, sort_keys=True)
+    (folder / LOCK_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def read_lock(folder: Path) -> dict[str, Any]:
+    """Read a build's lock file.
+
+    Raises:
+        SourceError: there is none.
+        CorruptFileError: it is not a lock file that this version reads.
+    """
+    path = folder / LOCK_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceError(f"{folder}: no {LOCK_NAME} in it; expected a folder that `noisyweb build` wrote") from None
+    except ValueError as error:
+        raise CorruptFileError(f"{path}: not valid JSON ({error}); build it again") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CorruptFileError(f"{path}: not a lock file of format {FORMAT}; build it again with this version")
+    return content

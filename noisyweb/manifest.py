@@ -1,0 +1,192 @@
+"""Manifests: one Parquet row per training image, in the columns of `noisyweb.schemas.MANIFEST`.
+
+The schema metadata carry the class names twice: under ``noisyweb`` (with data set, edition, kind, level, seed)
+and under ``huggingface``, so that ``datasets.load_dataset`` gives images and class labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from noisyweb.errors import CorruptFileError, SourceError
+from noisyweb.schemas import MANIFEST
+
+ROWS_PER_GROUP = 500
+SHARD_BYTES = 500_000_000
+
+LABEL_COLUMNS = [name for name in MANIFEST.names if name != "image"]
+
+
+def manifest_schema(class_names: Sequence[str], info: Mapping[str, Any]) -> pa.Schema:
+    """The manifest schema with its metadata.
+
+    Args:
+        class_names: the vocabulary.
+        info: what the manifest is: dataset, edition, kind, level, seed, split.
+    """
+    features: dict[str, Any] = {}
+    for column in MANIFEST:
+        if column.name == "image":
+            features["image"] = {"_type": "Image"}
+        elif column.name == "label":
+            features["label"] = {"names": list(class_names), "_type": "ClassLabel"}
+        else:
+            features[column.name] = {"dtype": str(column.type), "_type": "Value"}
+    metadata = {
+        "huggingface": json.dumps({"info": {"features": features}}, ensure_ascii=False),
+        "noisyweb": json.dumps({**info, "class_names": list(class_names)}, ensure_ascii=False),
+    }
+    return MANIFEST.with_metadata(metadata)
+
+
+def write_shards(
+    folder: Path, stem: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch], shard_bytes: int = SHARD_BYTES
+) -> list[Path]:
+    """Write batches as ``<stem>-NNNNN-of-NNNNN.parquet``; return the files in order.
+
+    Everything is compressed with zstd: small JPEGs share their headers, so that 32-pixel images shrink to a
+    third. Pages carry checksums, so that damage shows when a row is read.
+
+    Args:
+        folder: an existing folder.
+        stem: first part of the file names: the split's name.
+        schema: of `manifest_schema`.
+        batches: rows in order, one row group each.
+        shard_bytes: a new file is begun once one holds this many bytes of images.
+    """
+    parts: list[Path] = []
+    writer: pq.ParquetWriter | None = None
+    held = 0
+    try:
+        for batch in batches:
+            if writer is None or held >= shard_bytes:
+                if writer is not None:
+                    writer.close()
+                parts.append(folder / f".{stem}-{len(parts):05d}.parquet")
+                writer = pq.ParquetWriter(parts[-1], schema, **_writer_options(schema))
+                held = 0
+            writer.write_batch(batch)
+            held += batch.column("image").nbytes
+    finally:
+        if writer is not None:
+            writer.close()
+    final = [folder / f"{stem}-{i:05d}-of-{len(parts):05d}.parquet" for i in range(len(parts))]
+    for part, name in zip(parts, final, strict=True):
+        part.rename(name)
+    return final
+
+
+def _writer_options(schema: pa.Schema) -> dict[str, Any]:
+    return {
+        "compression": "zstd",
+        "use_dictionary": ["noise", "source", "license", "license_url", "creator"],
+        "write_statistics": [column.name for column in schema if column.name != "image"],
+        "write_page_checksum": True,
+    }
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest folder opened for reading; pixels are read when asked for.
+
+    Attributes:
+        folder: where it is.
+        files: its Parquet files in row order.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """What the manifest is: dataset, edition, kind, level, seed, split, class_names."""
+        metadata = self._open(self.files[0]).schema_arrow.metadata or {}
+        try:
+            info = json.loads(metadata[b"noisyweb"])
+        except (KeyError, ValueError):
+            raise SourceError(
+                f"{self.files[0]}: not a noisyweb manifest (its schema carries no 'noisyweb' metadata)"
+            ) from None
+        assert isinstance(info, dict)
+        return info
+
+    @property
+    def class_names(self) -> list[str]:
+        """The vocabulary; labels are indices into it."""
+        return list(self.info["class_names"])
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """All columns but the images, all rows."""
+        return pa.concat_tables([self._guard(file, LABEL_COLUMNS) for file in self.files]).combine_chunks()
+
+    def schema(self, file: Path) -> pa.Schema:
+        """The schema of one file."""
+        return self._open(file).schema_arrow
+
+    def image_batches(self) -> Iterator[pa.StructArray]:
+        """The image column, one row group at a time, in row order."""
+        for file in self.files:
+            opened = self._open(file)
+            for group in range(opened.num_row_groups):
+                try:
+                    yield opened.read_row_group(group, columns=["image"]).column(0).combine_chunks()
+                except (pa.ArrowException, OSError) as error:
+                    raise _corrupt(file, error) from error
+
+    def images(self) -> Iterator[tuple[bytes | None, str | None]]:
+        """Encoded bytes and path of every row, in order."""
+        for batch in self.image_batches():
+            for data, path in zip(batch.field("bytes"), batch.field("path"), strict=True):
+                yield data.as_py(), path.as_py()
+
+    def _open(self, file: Path) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(file, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise _corrupt(file, error) from error
+
+    def _guard(self, file: Path, columns: list[str]) -> pa.Table:
+        opened = self._open(file)
+        missing = [name for name in MANIFEST.names if name not in opened.schema_arrow.names]
+        if missing:
+            raise SourceError(f"{file}: not a noisyweb manifest: column {missing[0]!r} is missing")
+        try:
+            return opened.read(columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise _corrupt(file, error) from error
+
+
+def open_manifest(folder: str | Path) -> Manifest:
+    """Open a manifest folder, such as ``builds/cars/red_noise_nl_0.4``.
+
+    Raises:
+        SourceError: there is no such folder, or it holds no manifest.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise SourceError(f"{folder}: no such folder; expected a manifest, such as builds/cars/red_noise_nl_0.4")
+    files = sorted(folder.glob("*-of-*.parquet"))
+    if not files:
+        inner = sorted(path.parent.name for path in folder.glob("*/*-of-*.parquet"))
+        hint = f"; did you mean {folder / inner[0]}?" if inner else "; build one with `noisyweb build`"
+        raise SourceError(f"{folder}: it holds no manifest (no *-NNNNN-of-NNNNN.parquet){hint}")
+    return Manifest(folder, tuple(files))
+
+
+def image_id(data: bytes) -> str:
+    """The id of an image: SHA-256 of its encoded bytes, hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _corrupt(file: Path, error: Exception) -> CorruptFileError:
+    return CorruptFileError(f"{file}: damaged or not Parquet ({str(error).splitlines()[0]}); build it again")

@@ -1,0 +1,196 @@
+"""Verify: recompute hashes, counts and levels of a build and name the first thing that is not as locked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from noisyweb import lock
+from noisyweb.build import VALIDATION_FOLDER
+from noisyweb.errors import CorruptFileError, SourceError, VerificationError
+from noisyweb.levels import num_wrong, parse_level
+from noisyweb.manifest import Manifest, image_id, open_manifest
+from noisyweb.progress import Progress, silent
+from noisyweb.schemas import MANIFEST, NOISE_NAMES
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was proven of one folder.
+
+    Attributes:
+        folder: the build.
+        num_rows: images.
+        num_wrong: wrong labels, recounted.
+        num_hashed: images whose SHA-256 was recomputed from their bytes.
+    """
+
+    folder: Path
+    num_rows: int
+    num_wrong: int
+    num_hashed: int
+
+
+def builds_in(folder: Path) -> list[Path]:
+    """The build folders at or below a folder.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if (folder / lock.LOCK_NAME).exists():
+        return [folder]
+    found = sorted(path.parent for path in folder.glob(f"*/{lock.LOCK_NAME}"))
+    found = found or sorted(path.parent for path in folder.glob(f"*/*/{lock.LOCK_NAME}"))
+    if not found:
+        raise SourceError(f"{folder}: no {lock.LOCK_NAME} in it; expected a folder that `noisyweb build` wrote")
+    return found
+
+
+def verify(folder: Path, progress: Progress = silent) -> Verified:
+    """Re-prove one build from its bytes.
+
+    Raises:
+        VerificationError: the first discrepancy: a file changed, missing or added; a row whose image does not match
+            its id; labels, counts or levels that are not what the lock file says; a web image that is also a
+            validation image.
+        SourceError: there is no lock file.
+    """
+    try:
+        locked = lock.read_lock(folder)
+        _check_files(folder, locked["files"])
+        manifest = open_manifest(folder)
+        rows = manifest.rows
+        _check_schema(manifest, locked)
+        _check_rows(folder, rows, len(manifest.class_names))
+        _check_counts(folder, rows, locked, len(manifest.class_names))
+        num_hashed = _check_images(manifest, rows, progress)
+        _check_leaks(folder, rows)
+    except CorruptFileError as error:
+        raise VerificationError(str(error)) from error
+    except KeyError as error:
+        raise VerificationError(f"{folder / lock.LOCK_NAME}: {error} is missing from it") from error
+    wrong = rows.num_rows - sum(rows.column("is_clean").to_pylist())
+    return Verified(folder, rows.num_rows, wrong, num_hashed)
+
+
+def _check_files(folder: Path, files: Mapping[str, Any]) -> None:
+    for name, expected in files.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise VerificationError(f"{path}: missing; the lock file lists it")
+        found = lock.file_digest(path)
+        if found != expected:
+            raise VerificationError(
+                f"{path}: changed since it was built: SHA-256 {found['sha256'][:16]}… ({found['bytes']:,} bytes), "
+                f"the lock file says {expected['sha256'][:16]}… ({expected['bytes']:,} bytes)"
+            )
+    for path in sorted(folder.glob("*.parquet")):
+        if path.name not in files:
+            raise VerificationError(f"{path}: not in the lock file; a trainer would read it as part of the set")
+
+
+def _check_schema(manifest: Manifest, locked: Mapping[str, Any]) -> None:
+    for file in manifest.files:
+        schema = manifest.schema(file)
+        if not schema.equals(MANIFEST, check_metadata=False):
+            raise VerificationError(f"{file}: its columns are not those of a manifest: {schema.names}")
+    if lock.class_digest(manifest.class_names) != locked["classes"]["sha256"]:
+        raise VerificationError(f"{manifest.folder}: the class names are not those of the lock file")
+    for key, value in locked["options"].items():
+        if manifest.info.get(key) != value:
+            found = manifest.info.get(key)
+            raise VerificationError(f"{manifest.folder}: {key} is {found!r}, the lock file says {value!r}")
+
+
+def _check_rows(folder: Path, rows: pa.Table, num_classes: int) -> None:
+    """Each row is consistent in itself."""
+    label = rows.column("label").to_numpy()
+    true = rows.column("true_label").fill_null(-1).to_numpy()
+    clean = rows.column("is_clean").to_numpy()
+    noise = np.array(rows.column("noise").to_pylist())
+    source = np.array(rows.column("source").to_pylist())
+    rules = {
+        f"label outside 0..{num_classes - 1}": (label < 0) | (label >= num_classes),
+        f"true_label outside 0..{num_classes - 1}": true >= num_classes,
+        f"noise is none of {', '.join(NOISE_NAMES)}": ~np.isin(noise, NOISE_NAMES),
+        "is_clean does not go with noise": clean != (noise == "none"),
+        "source is neither clean nor web": ~np.isin(source, ("clean", "web")),
+        "a clean row whose label is not its true label": clean & (true >= 0) & (true != label),
+        "a wrong row whose label is its true label": ~clean & (true == label),
+    }
+    for rule, broken in rules.items():
+        if broken.any():
+            row = int(np.argmax(broken))
+            raise VerificationError(f"{folder}: row {row}: {rule} ({int(broken.sum()):,} such rows)")
+
+
+def _check_counts(folder: Path, rows: pa.Table, locked: Mapping[str, Any], num_classes: int) -> None:
+    """The level is exact, in total and per class."""
+    result, options = locked["result"], locked["options"]
+    noise = dict(Counter(rows.column("noise").to_pylist()))
+    if rows.num_rows != result["rows"] or noise != result["noise"]:
+        raise VerificationError(f"{folder}: {rows.num_rows:,} rows with noise {noise}, the lock file says {result}")
+    clean = rows.column("is_clean").to_numpy()
+    level = parse_level(options["level"]) if options["split"] == "train" else Decimal(0)
+    asked = num_wrong(level, rows.num_rows)
+    if int((~clean).sum()) != asked:
+        raise VerificationError(
+            f"{folder}: {int((~clean).sum()):,} wrong labels; level {level} of {rows.num_rows:,} rows is {asked:,}"
+        )
+    label = rows.column("label").to_numpy()
+    own_class = np.where(
+        np.array(rows.column("source").to_pylist()) == "web", label, rows.column("true_label").fill_null(-1).to_numpy()
+    )
+    sizes = np.bincount(own_class[own_class >= 0], minlength=num_classes)
+    wrong = np.bincount(own_class[(own_class >= 0) & ~clean], minlength=num_classes)
+    for k in range(num_classes):
+        if abs(int(wrong[k]) - Fraction(level) * int(sizes[k])) >= 1:
+            raise VerificationError(
+                f"{folder}: class {k} has {wrong[k]} wrong rows of {sizes[k]}; level {level} allows "
+                f"{float(level) * sizes[k]:.1f}, rounded up or down"
+            )
+    if np.bincount(label, minlength=num_classes).tolist() != result["class_sizes"]:
+        raise VerificationError(f"{folder}: class sizes are not those of the lock file")
+
+
+def _check_images(manifest: Manifest, rows: pa.Table, progress: Progress) -> int:
+    """Every image has the id of its bytes; returns how many have bytes."""
+    hashed = 0
+    ids = rows.column("image_id").to_pylist()
+    for row, (data, _) in enumerate(manifest.images()):
+        if data is not None:
+            hashed += 1
+            if image_id(data) != ids[row]:
+                raise VerificationError(
+                    f"{manifest.folder}: row {row}: the image's SHA-256 is {image_id(data)[:16]}…, "
+                    f"image_id says {ids[row][:16]}…"
+                )
+        if row % 500 == 499 or row + 1 == len(ids):
+            progress(manifest.folder.name, row + 1, len(ids))
+    return hashed
+
+
+def _check_leaks(folder: Path, rows: pa.Table) -> None:
+    web = [
+        i
+        for i, source in zip(rows.column("image_id").to_pylist(), rows.column("source").to_pylist(), strict=True)
+        if source == "web"
+    ]
+    twice = [i for i, count in Counter(web).items() if count > 1]
+    if twice:
+        raise VerificationError(f"{folder}: web image {twice[0][:16]}… is in it {Counter(web)[twice[0]]} times")
+    validation = folder.parent / VALIDATION_FOLDER
+    if folder.name == VALIDATION_FOLDER or not validation.is_dir():
+        return
+    known = set(open_manifest(validation).rows.column("image_id").to_pylist())
+    leaked = [i for i in web if i in known]
+    if leaked:
+        raise VerificationError(f"{folder}: web image {leaked[0][:16]}… is also a validation image: a leak")
