@@ -47,6 +47,10 @@ def is_public(address: Address) -> bool:
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_link_local)
 
 
+class NoContactError(CrawlError):
+    """A public host is to be talked to, and the user has not said who they are."""
+
+
 class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Opens connections to allowed addresses only.
 
@@ -72,13 +76,13 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         Raises:
             PrivateAddressError: no address of the host is allowed.
             UnresolvedNameError: the name has no address.
-            CrawlError: a public host and no contact.
+            NoContactError: a public host and no contact.
         """
         allowed = [address for address in await _resolve(host, port, timeout) if self._allows(address)]
         if not allowed:
             raise PrivateAddressError(f"{host} is not on the public internet")
         if self._contact is None and not all(address.is_loopback for address in allowed):
-            raise CrawlError(
+            raise NoContactError(
                 f"{host} is a public host and no contact was given; "
                 "tell hosts who is asking: --contact you@example.org, or NOISYWEB_CONTACT"
             )

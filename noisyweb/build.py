@@ -1,9 +1,10 @@
 """Build: a clean set, a pool, a kind, levels and a seed become manifest folders.
 
     <out>/<dataset>/clean_validation/            the clean validation set, shared by all levels
-    <out>/<dataset>/<kind>_noise_nl_<level>/     one training set a level
+    <out>/<dataset>/<kind>_noise_nl_<level>/     one training set a level, with its lock file
+    <out>/<dataset>/README.md, ATTRIBUTION.md    the card and the credits of all of them
 
-Each folder appears whole or not at all, with its card, credit list and lock file.
+Each folder appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import pyarrow as pa
 from noisyweb import lock, plugins
 from noisyweb.atomic import replacing_folder
 from noisyweb.blend import Blend, BlendInput, blend_levels
-from noisyweb.card import attribution, card
+from noisyweb.card import check_documents, write_documents
 from noisyweb.dataset import Dataset
 from noisyweb.errors import CorruptFileError, OutputError, SourceError
 from noisyweb.imageset import ImageSet
@@ -105,6 +106,7 @@ def build(
         targets[root / f"{kind}_noise_nl_{level_text(level)}"] = info
     for folder, info in targets.items():
         _check_target(folder, info, overwrite)
+    check_documents(root)
     _check_target(root / VALIDATION_FOLDER, {**common, "split": "validation"}, overwrite)
 
     train = dataset.train()
@@ -126,6 +128,7 @@ def build(
     for (folder, info), blend in zip(targets.items(), _chain(first, blends), strict=True):
         built, _ = _write(folder, info, train, pool, blend, module.NOISE, inputs, forbidden, True, progress)
         yield built
+    write_documents(root)
 
 
 def _write(
@@ -160,9 +163,6 @@ def _write(
         batches = manifest_batches(clean, pool, blend, noise, schema, forbidden, progress, folder.name)
         files = write_shards(temporary, split, schema, kept(batches))
         rows = pa.concat_tables(written)
-        (temporary / "README.md").write_text(card(info, rows, notes), encoding="utf-8")
-        (temporary / "ATTRIBUTION.md").write_text(attribution(rows), encoding="utf-8")
-        files += [temporary / "README.md", temporary / "ATTRIBUTION.md"]
         counts = Counter(rows.column("noise").to_pylist())
         options = {key: value for key, value in info.items() if key != "class_names"}
         result = {

@@ -1,101 +1,136 @@
-"""The data-set card (README.md) and the credit list (ATTRIBUTION.md) of a build."""
+"""The documents beside the builds of a data set: its card (README.md) and the credits (ATTRIBUTION.md).
+
+The card's front matter lists every build as a configuration, so that ``load_dataset("builds/cars",
+"red_noise_nl_0.4")`` of Hugging Face gives its train and validation splits. Both files are worked out afresh from
+the builds that stand there.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from noisyweb import lock
+from noisyweb.atomic import replacing_file
+from noisyweb.errors import OutputError
+from noisyweb.manifest import open_manifest
 
 DRAWN_NOTICE = (
     "**This is the drawn edition**: the images are drawn by code and the votes come from simulated annotators. "
     "It is for running, testing and teaching. Make no claims about label noise from it."
 )
+_TAG = "- noisyweb\n"
+_CREDITS = "# Attribution\n"
 
 
-def card(info: Mapping[str, Any], rows: pa.Table, notes: Sequence[str]) -> str:
-    """The text of README.md, with the front matter that the Hugging Face hub reads.
+def check_documents(root: Path) -> None:
+    """Refuse to overwrite documents that are not ours.
 
-    Args:
-        info: dataset, title, edition, kind, level, seed, split, class_names.
-        rows: the label columns of the manifest.
-        notes: sentences to pass on to the reader.
+    Raises:
+        OutputError: ``root`` holds a README.md or ATTRIBUTION.md of somebody else's.
     """
-    split = info["split"]
-    wrong = rows.num_rows - sum(rows.column("is_clean").to_pylist())
-    noise = Counter(rows.column("noise").to_pylist())
-    licences = Counter(name or "not stated" for name in rows.column("license").to_pylist())
+    for name, mark in (("README.md", _TAG), ("ATTRIBUTION.md", _CREDITS)):
+        path = root / name
+        if path.exists() and mark not in path.read_text(encoding="utf-8", errors="replace"):
+            raise OutputError(f"{path}: not written by noisyweb; name another place with --out, or move it away")
+
+
+def write_documents(root: Path) -> None:
+    """Write README.md and ATTRIBUTION.md for the builds directly below ``root``."""
+    folders = lock.locked_folders(root)
+    locks = {folder.name: lock.read_lock(folder) for folder in folders}
+    credits: dict[str, Mapping[str, Any]] = {}
+    licences: Counter[str] = Counter()
+    for folder in folders:
+        rows = open_manifest(folder).rows
+        web = rows.select(["image_id", "source", "url", "landing_url", "creator", "license", "attribution"])
+        for row in web.to_pylist():
+            if row["source"] == "web" and row["image_id"] not in credits:
+                credits[row["image_id"]] = row
+                licences[row["license"] or "not stated"] += 1
+    for name, text in (("README.md", _card(root.name, locks, licences)), ("ATTRIBUTION.md", _attribution(credits))):
+        with replacing_file(root / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _card(name: str, locks: Mapping[str, Mapping[str, Any]], licences: Mapping[str, int]) -> str:
+    options = next(iter(locks.values()))["options"]
+    trains = {folder: content for folder, content in locks.items() if content["options"]["split"] == "train"}
+    validation = next((f for f, content in locks.items() if content["options"]["split"] == "validation"), None)
+    rows = max(content["result"]["rows"] for content in locks.values())
     lines = [
         "---",
-        f"pretty_name: {_quoted(_heading(info))}",
+        f"pretty_name: {_quoted(options['title'])}",
         "task_categories:\n- image-classification",
-        f"size_categories:\n- {_size_category(rows.num_rows)}",
-        "tags:\n- label-noise\n- noisy-labels",
-        "configs:",
-        "- config_name: default",
-        "  data_files:",
-        f"  - split: {split}",
-        f"    path: {split}-*.parquet",
-        "---",
+        f"size_categories:\n- {_size_category(rows)}",
+        f"tags:\n- label-noise\n- noisy-labels\n{_TAG}configs:",
+    ]
+    for folder in trains:
+        lines += [
+            f"- config_name: {folder}",
+            "  data_files:",
+            "  - split: train",
+            f"    path: {folder}/train-*.parquet",
+        ]
+        if validation:
+            lines += ["  - split: validation", f"    path: {validation}/validation-*.parquet"]
+    editions = sorted({content["options"]["edition"] for content in locks.values()})
+    lines += ["---", "", f"# {_cell(options['title'])}", "", *([DRAWN_NOTICE, ""] if "drawn" in editions else [])]
+    lines += [
+        f"Training sets of `{name}` with controlled label noise: edition {_cell(', '.join(editions))}, "
+        f"{next(iter(locks.values()))['classes']['number']} classes.",
         "",
-        f"# {_heading(info)}",
+        "| folder | images | wrong labels | share | by kind | seed |",
+        "|---|---|---|---|---|---|",
+        *[_line(folder, content) for folder, content in locks.items()],
         "",
     ]
-    if info["edition"] == "drawn":
-        lines += [DRAWN_NOTICE, ""]
+    if licences:
+        rollup = ", ".join(f"{_cell(licence)} {count:,}" for licence, count in sorted(licences.items()))
+        lines += [f"Licences of the web images: {rollup}. Credits: ATTRIBUTION.md.", ""]
+    lines += [f"- {_cell(note)}" for note in _notes(locks)]
     lines += [
-        "| | |",
-        "|---|---|",
-        f"| data set | {_cell(info['dataset'])} ({_cell(info['title'])}) |",
-        f"| edition | {_cell(info['edition'])} |",
-        f"| classes | {len(info['class_names'])} |",
-        f"| images | {rows.num_rows:,} |",
-        f"| wrong labels | {wrong:,} ({wrong / max(rows.num_rows, 1):.4%}) |",
-        f"| by kind | {', '.join(f'{name} {count:,}' for name, count in sorted(noise.items()))} |",
-        f"| licences | {', '.join(f'{_cell(name)} {count:,}' for name, count in sorted(licences.items()))} |",
-    ]
-    if split == "train":
-        lines += [f"| kind | {info['kind']} |", f"| level | {info['level']} |", f"| seed | {info['seed']} |"]
-    lines += ["", *[f"- {note}" for note in notes], *([""] if notes else [])]
-    lines += [
+        "",
         "`label` is what the trainer sees, `is_clean` says whether it is right, `true_label` is the right class where",
-        "known. Wrong rows are exactly round(level x N), each class floor or ceil of its share. What each column means",
-        "and how the level is made exact: `docs/manifest-format.md` of noisyweb. `noisyweb verify` re-proves it all.",
-        "",
-        "```python",
-        "from datasets import load_dataset",
-        f'load_dataset("path/to/this/folder", split="{split}")',
-        "```",
+        "known. The number of wrong rows is round(level x images), in each class its share rounded up or down, and",
+        "what is wrong at a level is wrong at every higher one. `noisyweb verify` re-proves all of it.",
         "",
     ]
     return "\n".join(lines)
 
 
-def attribution(rows: pa.Table) -> str:
-    """The text of ATTRIBUTION.md: one line of credit per web image, by image id."""
-    lines = ["# Attribution", ""]
-    web = rows.filter(pc.equal(rows.column("source"), "web"))
-    if web.num_rows == 0:
-        return "\n".join([*lines, "No image in this folder comes from the web.", ""])
-    lines += ["Images from the web, with what their providers say of creator and licence. Verify before reuse.", ""]
-    for row in web.select(["image_id", "url", "landing_url", "creator", "license", "attribution"]).to_pylist():
+def _line(folder: str, content: Mapping[str, Any]) -> str:
+    result = content["result"]
+    kinds = ", ".join(f"{name} {count:,}" for name, count in sorted(result["noise"].items()) if name != "none")
+    share = result["wrong"] / max(result["rows"], 1)
+    seed = content["options"].get("seed", "")
+    return f"| {folder} | {result['rows']:,} | {result['wrong']:,} | {share:.4%} | {kinds or 'none'} | {seed} |"
+
+
+def _notes(locks: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
+    return list(dict.fromkeys(note for content in locks.values() for note in content["notes"]))
+
+
+def _attribution(credits: Mapping[str, Mapping[str, Any]]) -> str:
+    if not credits:
+        return f"{_CREDITS}\nNo image here comes from the web.\n"
+    lines = [
+        _CREDITS,
+        "Images from the web, by image id, with what their providers say of creator and licence. Verify before reuse.",
+        "",
+    ]
+    for image_id, row in sorted(credits.items()):
         creator, licence = row["creator"] or "unknown creator", row["license"] or "not stated"
         credit = row["attribution"] or f"{creator}, licence {licence}"
         place = row["landing_url"] or row["url"] or ""
-        lines.append(f"- `{row['image_id'][:16]}` {_cell(credit)} {_cell(place)}".rstrip())
+        lines.append(f"- `{image_id[:16]}` {_cell(credit)} {_cell(place)}".rstrip())
     return "\n".join([*lines, ""])
 
 
-def _heading(info: Mapping[str, Any]) -> str:
-    if info["split"] != "train":
-        return f"{info['dataset']}: clean validation set"
-    return f"{info['dataset']} with {info['kind']} label noise at {info['level']}"
-
-
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + " ".join(text.split()).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _cell(text: str) -> str:

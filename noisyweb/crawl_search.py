@@ -10,6 +10,7 @@ from typing import Any, cast
 import httpx
 
 from noisyweb import plugins
+from noisyweb.addresses import NoContactError
 from noisyweb.errors import CrawlError
 from noisyweb.progress import Progress, silent
 from noisyweb.providers._protocol import Hit, Query
@@ -132,9 +133,9 @@ async def _search_class(
                 if search.lasting:
                     searches.add(_search_row(search, "exhausted", None))
                 continue
+            except NoContactError:
+                raise
             except CrawlError as error:
-                if "no contact" in str(error):
-                    raise
                 problems[search.provider] = str(error)
                 searches.add(_search_row(search, "failed", str(error)))
                 continue

@@ -80,9 +80,9 @@ class NoisyImages(Dataset[tuple[Any, int]]):
         self.transform = transform
         self.root = Path(root) if root is not None else None
         self.class_names = manifest.class_names
-        self.labels: npt.NDArray[np.int32] = rows.column("label").to_numpy()
+        self.labels: npt.NDArray[np.int32] = rows.column("label").to_numpy().astype(np.int32)
         self.is_clean: npt.NDArray[np.bool_] = rows.column("is_clean").to_numpy()
-        self.true_labels: npt.NDArray[np.int32] = rows.column("true_label").fill_null(-1).to_numpy()
+        self.true_labels: npt.NDArray[np.int32] = rows.column("true_label").fill_null(-1).to_numpy().astype(np.int32)
         self.noise: list[str] = rows.column("noise").to_pylist()
         self.ids: list[str] = rows.column("image_id").to_pylist()
         self.info: Mapping[str, Any] = _info(manifest.info)

@@ -159,7 +159,10 @@ class Fetcher:
                 raise _RefusedError("robots" if robots.reachable else "robots-unreachable")
             async with self._turns.turn(url.host):
                 started_s = time.monotonic()
-                async with asyncio.timeout(left_s), self.client.stream("GET", url, headers={"Accept": ACCEPT}) as answer:
+                async with (
+                    asyncio.timeout(left_s),
+                    self.client.stream("GET", url, headers={"Accept": ACCEPT}) as answer,
+                ):
                     if not answer.has_redirect_location:
                         return await self._image(answer)
                 left_s -= time.monotonic() - started_s
@@ -202,13 +205,15 @@ class Fetcher:
         return Robots(status, "", time.monotonic())
 
     async def _robots_answer(self, url: httpx.URL) -> tuple[int, str]:
-        host = url.host
         for _ in range(self.limits.max_redirects + 1):
-            async with self._turns.turn(host):
-                async with asyncio.timeout(self.limits.total_s), self.client.stream("GET", url) as answer:
-                    if not answer.has_redirect_location:
-                        body = b"" if answer.status_code != 200 else await read_capped(answer, 2**19, cut=True)
-                        return answer.status_code, body.decode("utf-8", "replace")
+            async with (
+                self._turns.turn(url.host),
+                asyncio.timeout(self.limits.total_s),
+                self.client.stream("GET", url) as answer,
+            ):
+                if not answer.has_redirect_location:
+                    body = b"" if answer.status_code != 200 else await read_capped(answer, 2**19, cut=True)
+                    return answer.status_code, body.decode("utf-8", "replace")
             url = _parsed(str(url.join(answer.headers["location"])))
         return 404, ""  # RFC 9309, 2.3.1.2: too many redirects count as unavailable, which allows all
 

@@ -1,4 +1,6 @@
-"""``noisyweb.lock.json``: what a build was made from, with which options, and what came out.
+"""``_noisyweb.lock.json``: what a build was made from, with which options, and what came out.
+
+The underscore lets pandas, pyarrow and Spark read the build's folder as one table: they skip such names.
 
 No times, no absolute paths: the same inputs, options and versions give the same bytes.
 """
@@ -16,7 +18,7 @@ from noisyweb import __version__
 from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.imageset import ImageSet
 
-LOCK_NAME = "noisyweb.lock.json"
+LOCK_NAME = "_noisyweb.lock.json"
 FORMAT = 1
 
 
@@ -61,6 +63,11 @@ def write_lock(folder: Path, content: Mapping[str, Any], files: Sequence[Path]) 
     }
     text = json.dumps(whole, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / LOCK_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def locked_folders(root: Path) -> list[Path]:
+    """The build folders directly below a folder, sorted by name."""
+    return sorted(path.parent for path in root.glob(f"*/{LOCK_NAME}"))
 
 
 def read_lock(folder: Path) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def manifest_schema(class_names: Sequence[str], info: Mapping[str, Any]) -> pa.S
     for column in MANIFEST:
         if column.name == "image":
             features["image"] = {"_type": "Image"}
-        elif column.name == "label":
-            features["label"] = {"names": list(class_names), "_type": "ClassLabel"}
+        elif column.name in ("label", "true_label"):
+            features[column.name] = {"names": list(class_names), "_type": "ClassLabel"}
         else:
             features[column.name] = {"dtype": str(column.type), "_type": "Value"}
     metadata = {

@@ -102,9 +102,9 @@ def _columns(
     columns: dict[str, object] = {
         "image_id": ids,
         "image": pa.array(images, IMAGE_TYPE),
-        "label": pa.array(given, pa.int32()),
+        "label": pa.array(given, pa.int64()),
         "is_clean": pa.array(~wrong),
-        "true_label": pa.array(true, pa.int32(), mask=true < 0),
+        "true_label": pa.array(true, pa.int64(), mask=true < 0),
         "noise": np.where(wrong, noise, "none").tolist(),
         "source": np.where(web, "web", "clean").tolist(),
         "votes_yes": pa.array(yes, pa.int32(), mask=yes < 0),

@@ -120,16 +120,20 @@ IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.stri
 
 MANIFEST = pa.schema(
     [
-        pa.field("image_id", pa.string(), nullable=False),  # SHA-256, or the source's own id, prefixed
-        pa.field("image", IMAGE_TYPE, nullable=False),  # encoded bytes (or null) and path, as Hugging Face does
-        pa.field("label", pa.int32(), nullable=False),  # what the trainer sees
-        pa.field("is_clean", pa.bool_(), nullable=False),  # is that label right
-        pa.field("true_label", pa.int32()),  # null: outside the vocabulary, or nobody knows
-        pa.field("noise", pa.string(), nullable=False),  # one of NOISE_NAMES
-        pa.field("source", pa.string(), nullable=False),  # clean | web
+        pa.field("image_id", pa.string()),  # SHA-256, or the source's own id, prefixed
+        pa.field("image", IMAGE_TYPE),  # encoded bytes (or null) and path, as Hugging Face does
+        pa.field("label", pa.int64()),  # what the trainer sees
+        pa.field("is_clean", pa.bool_()),  # is that label right
+        pa.field("true_label", pa.int64()),  # null: outside the vocabulary, or nobody knows
+        pa.field("noise", pa.string()),  # one of NOISE_NAMES
+        pa.field("source", pa.string()),  # clean | web
         *_PROVENANCE,
         pa.field("votes_yes", pa.int32()),
         pa.field("votes_total", pa.int32()),
     ]
 )
-"""One row per training image. Frozen: others build on it (docs/manifest-format.md)."""
+"""One row per training image. Frozen: others build on it (docs/manifest-format.md).
+
+Labels are int64 and no field is marked as required, because Hugging Face takes class names and image types from a
+Parquet file only where its types are exactly those of its own features.
+"""

@@ -47,8 +47,8 @@ def builds_in(folder: Path) -> list[Path]:
     """
     if (folder / lock.LOCK_NAME).exists():
         return [folder]
-    found = sorted(path.parent for path in folder.glob(f"*/{lock.LOCK_NAME}"))
-    found = found or sorted(path.parent for path in folder.glob(f"*/*/{lock.LOCK_NAME}"))
+    found = lock.locked_folders(folder)
+    found = found or [build for inner in sorted(folder.glob("*/")) for build in lock.locked_folders(inner)]
     if not found:
         raise SourceError(f"{folder}: no {lock.LOCK_NAME} in it; expected a folder that `noisyweb build` wrote")
     return found

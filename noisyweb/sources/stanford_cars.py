@@ -63,10 +63,11 @@ def read(section: Section) -> ImageSet:
 
 def _load(section: Section, path: Path, variable: str) -> Any:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
+    if not path.is_file():
+        raise SourceError(f"{section.where}: {path} does not exist; mend 'devkit'")
     try:
         return loadmat(path, variable_names=[variable], squeeze_me=True)[variable]
-    except FileNotFoundError:
-        raise SourceError(f"{section.where}: {path} does not exist; mend 'devkit'") from None
-    except (ValueError, KeyError, TypeError, NotImplementedError, OSError, EOFError) as error:
+    except (MatReadError, ValueError, KeyError, TypeError, NotImplementedError, OSError, EOFError) as error:
         raise CorruptFileError(f"{path}: not a devkit file with {variable!r} ({error})") from error

@@ -1,0 +1,87 @@
+"""A crawled pool: the images of a workspace whose verdict is false.
+
+Options:
+    workspace: the workspace folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from noisyweb.dataset import Section
+from noisyweb.errors import DefinitionError, SourceError
+from noisyweb.imageset import ImageSet
+from noisyweb.schemas import PROVENANCE_COLUMNS
+from noisyweb.votes import questions
+from noisyweb.workspace import Workspace
+
+
+def read(section: Section) -> ImageSet:
+    """The pool of a workspace; rows are sorted by (label, image id), names are image ids.
+
+    Raises:
+        DefinitionError: it is asked for as a clean set; a workspace holds no clean sets.
+        SourceError: no such workspace, or its classes are not the data set's.
+    """
+    section.only("workspace")
+    if section.role != "pool":
+        raise DefinitionError(f"{section.where}: format 'workspace' is for [pool]; name another format")
+    workspace = Workspace(section.path("workspace"))
+    names = workspace.class_names()
+    if section.class_names:
+        _check_vocabulary(workspace.folder, names, section.class_names)
+    verdicts = {
+        (row["image_id"], row["label"]): row
+        for row in workspace.read("verdicts").to_pylist()
+        if row["is_clean"] is False
+    }
+    asked = questions(workspace).select(["image_id", "label", "url"]).to_pylist()
+    rows = [row for row in asked if (row["image_id"], row["label"]) in verdicts]
+    votes = [verdicts[row["image_id"], row["label"]] for row in rows]
+    ids = [row["image_id"] for row in rows]
+
+    def load(indices: Sequence[int]) -> Iterator[bytes]:
+        return (workspace.get(ids[index]) for index in indices)
+
+    return ImageSet(
+        names=ids,
+        labels=np.array([row["label"] for row in rows], np.int32),
+        class_names=names,
+        load=load,
+        paths=ids,
+        prefix="web",
+        provenance=_provenance(workspace, [(row["url"], row["label"]) for row in rows]),
+        true_labels=np.full(len(rows), -1, np.int32),
+        votes_yes=np.array([vote["votes_yes"] for vote in votes], np.int32),
+        votes_total=np.array([vote["votes_total"] for vote in votes], np.int32),
+    )
+
+
+def _provenance(workspace: Workspace, keys: Sequence[tuple[str, int]]) -> pa.Table:
+    columns = list(PROVENANCE_COLUMNS)
+    wanted = set(keys)
+    known = {
+        (row["url"], row["label"]): {column: row[column] for column in columns}
+        for row in workspace.read("candidates").select([*columns, "label"]).to_pylist()
+        if (row["url"], row["label"]) in wanted
+    }
+    schema = pa.schema([(column, pa.string()) for column in columns])
+    return pa.Table.from_pylist([known.get(key, {"url": key[0]}) for key in keys], schema=schema)
+
+
+def _check_vocabulary(folder: Path, found: Sequence[str], expected: Sequence[str]) -> None:
+    for index, (ours, theirs) in enumerate(zip(found, expected, strict=False)):
+        if ours != theirs:
+            raise SourceError(
+                f"workspace {folder}: its class {index} is {ours!r}, the data set's is {theirs!r}; "
+                "crawl with the data set's own class names (noisyweb crawl --classes)"
+            )
+    if len(found) != len(expected):
+        raise SourceError(
+            f"workspace {folder}: it has {len(found)} classes, the data set has {len(expected)}; "
+            "crawl with the data set's own class names (noisyweb crawl --classes)"
+        )

@@ -1,0 +1,247 @@
+"""Builds: what is written, that it is the same every time, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from noisyweb.build import Built, build
+from noisyweb.dataset import load_dataset
+from noisyweb.errors import LeakError, OutputError, ShortageError, SourceError
+from noisyweb.lock import file_digest, read_lock
+from noisyweb.manifest import image_id, open_manifest
+from noisyweb.schemas import MANIFEST
+from tests.conftest import CLASSES, TinySet, make_tiny_set
+
+
+def build_tiny(
+    tiny: TinySet, out: Path, kind: str = "red", *levels: str, seed: int = 0, overwrite: bool = False
+) -> list[Built]:
+    chosen = [Decimal(level) for level in levels or ("0.4",)]
+    return list(build(load_dataset(str(tiny.toml)), kind=kind, levels=chosen, seed=seed, out=out, overwrite=overwrite))
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): file_digest(path)["sha256"]
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_what_a_red_build_holds(tiny: TinySet, tmp_path: Path) -> None:
+    validation, train = build_tiny(tiny, tmp_path / "out")
+    assert validation.folder == tmp_path / "out/tiny/clean_validation"
+    assert train.folder == tmp_path / "out/tiny/red_noise_nl_0.4"
+    assert (train.num_rows, train.num_wrong, train.num_wrong_asked) == (38, 15, 15)
+    manifest = open_manifest(train.folder)
+    assert manifest.schema(manifest.files[0]).equals(MANIFEST)
+    assert [file.name for file in manifest.files] == ["train-00000-of-00001.parquet"]
+    assert tuple(manifest.class_names) == CLASSES
+    rows = manifest.rows.to_pylist()
+    assert [sum(row["label"] == k for row in rows) for k in range(3)] == list(tiny.sizes)
+    pool_ids = {image_id(path.read_bytes()): path.parent.name for path in (tiny.toml.parent / "pool").rglob("*.jpg")}
+    clean_ids = {image_id(path.read_bytes()): path.parent.name for path in (tiny.toml.parent / "train").rglob("*.jpg")}
+    for row, (data, path) in zip(rows, manifest.images(), strict=True):
+        assert data is not None
+        assert row["image_id"] == image_id(data)
+        origin = clean_ids if row["is_clean"] else pool_ids
+        assert origin[row["image_id"]] == CLASSES[row["label"]]
+        assert row["noise"] == ("none" if row["is_clean"] else "web")
+        assert row["source"] == ("clean" if row["is_clean"] else "web")
+        assert (row["true_label"] == row["label"]) if row["is_clean"] else (row["true_label"] is None)
+        assert path is not None
+        assert "/" not in path
+
+
+def test_a_blue_build_keeps_the_images_and_flips_labels(tiny: TinySet, tmp_path: Path) -> None:
+    _, train = build_tiny(tiny, tmp_path, "blue", "0.5")
+    rows = open_manifest(train.folder).rows.to_pylist()
+    assert sum(not row["is_clean"] for row in rows) == 19
+    for row in rows:
+        assert (row["label"] == row["true_label"]) == row["is_clean"]
+        assert row["source"] == "clean"
+    assert len({row["image_id"] for row in rows}) == 38
+
+
+def test_same_inputs_options_and_seed_give_the_same_bytes(tiny: TinySet, tmp_path: Path) -> None:
+    build_tiny(tiny, tmp_path / "a", "red", "0.2", "0.4")
+    build_tiny(tiny, tmp_path / "b", "red", "0.4", "0.2")
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    before = files_of(tmp_path / "a")
+    build_tiny(tiny, tmp_path / "a", "red", "0.2")
+    assert files_of(tmp_path / "a") == before
+    moved = TinySet(tmp_path / "elsewhere" / "tiny.toml", tiny.sizes)
+    shutil.copytree(tiny.toml.parent, moved.toml.parent)
+    build_tiny(moved, tmp_path / "c", "red", "0.2", "0.4")
+    assert files_of(tmp_path / "c") == before, "where the inputs lie must not show"
+    build_tiny(tiny, tmp_path / "d", "red", "0.2", "0.4", seed=1)
+    other = files_of(tmp_path / "d")
+    name = "tiny/red_noise_nl_0.2/train-00000-of-00001.parquet"
+    assert other[name] != before[name]
+
+
+def test_levels_are_nested_image_by_image(tiny: TinySet, tmp_path: Path) -> None:
+    _, *levels = build_tiny(tiny, tmp_path, "red", "0", "0.1", "0.2", "0.4", "0.8")
+    wrong = [
+        {row["image_id"] for row in open_manifest(level.folder).rows.to_pylist() if not row["is_clean"]}
+        for level in levels
+    ]
+    assert [len(ids) for ids in wrong] == [0, 4, 8, 15, 30]
+    assert all(lower < upper for lower, upper in itertools.pairwise(wrong))
+
+
+def test_card_credits_and_lock(tiny: TinySet, tmp_path: Path) -> None:
+    _, train = build_tiny(tiny, tmp_path)
+    lock = read_lock(train.folder)
+    assert lock["options"] == {
+        "dataset": "tiny", "title": "Tiny test set", "edition": "own", "split": "train", "kind": "red", "level": "0.4",
+        "seed": 0,
+    }  # fmt: skip
+    assert lock["result"]["wrong"] == 15
+    assert lock["inputs"]["pool"]["rows"] == 34
+    assert set(lock["files"]) == {path.name for path in train.folder.iterdir()} - {"_noisyweb.lock.json"}
+    card = (train.folder.parent / "README.md").read_text()
+    assert "| red_noise_nl_0.4 | 38 | 15 | 39.4737% | web 15 | 0 |" in card
+    assert "path: red_noise_nl_0.4/train-*.parquet" in card
+    credits = (train.folder.parent / "ATTRIBUTION.md").read_text()
+    assert credits.count("\n- `") == 15
+
+
+def test_hostile_names_stay_inside_the_page(tiny: TinySet, tmp_path: Path) -> None:
+    text = tiny.toml.read_text().replace("Tiny test set", "T <script>alert(1)</script> | x\\n# heading")
+    tiny.toml.write_text(text)
+    _, train = build_tiny(tiny, tmp_path)
+    card = (train.folder.parent / "README.md").read_text().split("---")[2]
+    assert "<script>" not in card
+    assert "\n# heading" not in card
+    assert "\\|" in card
+
+
+def test_rows_without_images_carry_the_sources_own_id(tmp_path: Path) -> None:
+    from tests.test_dataset import devkit_toml, write_devkit
+
+    write_devkit(tmp_path / "devkit")
+    dataset = load_dataset(str(devkit_toml(tmp_path)))
+    (train,) = build(dataset, kind="blue", levels=[Decimal("0.4")], out=tmp_path / "out")
+    assert (train.num_rows, train.num_wrong, train.with_bytes) == (3, 1, 0)
+    manifest = open_manifest(train.folder)
+    assert manifest.rows.column("image_id").to_pylist()[0] == "stanford-cars:cars_train/00001.jpg"
+    assert next(manifest.images()) == (None, "cars_train/00001.jpg")
+
+
+def test_many_shards_read_as_one_set(tiny: TinySet, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    from noisyweb.manifest import write_shards
+
+    _, train = build_tiny(tiny, tmp_path)
+    whole = pq.read_table(train.folder / "train-00000-of-00001.parquet")
+    (tmp_path / "cut").mkdir()
+    batches = iter(pa.Table.from_batches(whole.to_batches()).to_batches(max_chunksize=10))
+    files = write_shards(tmp_path / "cut", "train", whole.schema, batches, shard_bytes=20_000)
+    assert [file.name for file in files] == [f"train-{i:05d}-of-{len(files):05d}.parquet" for i in range(len(files))]
+    assert len(files) > 1
+    assert open_manifest(tmp_path / "cut").rows.equals(open_manifest(train.folder).rows)
+    assert sorted(p.name for p in (tmp_path / "cut").iterdir()) == [file.name for file in files]
+
+
+# -- refused ------------------------------------------------------------------------------------------------
+
+
+def test_a_shortage_writes_nothing(tmp_path: Path) -> None:
+    tiny = make_tiny_set(tmp_path / "s", pool=5)
+    with pytest.raises(ShortageError, match=r"has 5 and needs"):
+        build_tiny(tiny, tmp_path / "out", "red", "0.1", "0.8")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_pool(tiny: TinySet, tmp_path: Path) -> None:
+    tiny.toml.write_text(tiny.toml.read_text().split("[pool]")[0])
+    with pytest.raises(ShortageError, match=r"add a \[pool\] section .* or take --kind blue"):
+        build_tiny(tiny, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("into", "words"),
+    [("val", "is byte for byte a validation image"), ("train", "is byte for byte a clean training image")],
+)
+def test_a_leak_is_refused_and_named(tiny: TinySet, tmp_path: Path, into: str, words: str) -> None:
+    folder = tiny.toml.parent
+    for k, name in enumerate(CLASSES):
+        shutil.rmtree(folder / "pool" / name)
+        (folder / "pool" / name).mkdir()
+        for n in range(tiny.sizes[k]):
+            shutil.copy(folder / into / CLASSES[k] / f"{n % 4:03d}.jpg", folder / "pool" / name / f"copy{n}.jpg")
+            with (folder / "pool" / name / f"copy{n}.jpg").open("ab") as handle:
+                handle.write(b"" if n < 4 else bytes([n]))
+    with pytest.raises(LeakError, match=words):
+        build_tiny(tiny, tmp_path / "out", "red", "0.8")
+    assert not (tmp_path / "out/tiny/red_noise_nl_0.8").exists()
+
+
+def test_one_image_twice_in_the_pool(tiny: TinySet, tmp_path: Path) -> None:
+    for path in sorted((tiny.toml.parent / "pool" / "bee").iterdir())[1:]:
+        shutil.copy(path.parent / "000.jpg", path)
+    with pytest.raises(SourceError, match=r"are the same image .*; remove one"):
+        build_tiny(tiny, tmp_path / "out", "red", "0.8")
+
+
+def test_an_output_folder_that_holds_something_else(tiny: TinySet, tmp_path: Path) -> None:
+    target = tmp_path / "out/tiny/red_noise_nl_0.4"
+    target.mkdir(parents=True)
+    (target / "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputError, match="holds something that is no noisyweb build"):
+        build_tiny(tiny, tmp_path / "out")
+    with pytest.raises(OutputError, match="holds something that is no noisyweb build"):
+        build_tiny(tiny, tmp_path / "out", overwrite=True)
+    assert [path.name for path in target.iterdir()] == ["thesis.tex"]
+    assert not (tmp_path / "out/tiny/clean_validation").exists()
+    shutil.rmtree(target)
+    target.write_text("a file")
+    with pytest.raises(OutputError, match="a file of that name is in the way"):
+        build_tiny(tiny, tmp_path / "out")
+
+
+def test_a_build_with_other_options_is_replaced_only_when_asked(tiny: TinySet, tmp_path: Path) -> None:
+    build_tiny(tiny, tmp_path / "out")
+    before = files_of(tmp_path / "out")
+    with pytest.raises(OutputError, match=r"holds a build with seed 0, asked was 1; .*--overwrite"):
+        build_tiny(tiny, tmp_path / "out", seed=1)
+    assert files_of(tmp_path / "out") == before
+    build_tiny(tiny, tmp_path / "out", seed=1, overwrite=True)
+    assert files_of(tmp_path / "out") != before
+
+
+def test_a_validation_set_is_not_changed_under_other_builds(tiny: TinySet, tmp_path: Path) -> None:
+    build_tiny(tiny, tmp_path / "out")
+    before = files_of(tmp_path / "out")
+    next((tiny.toml.parent / "val" / "ant").iterdir()).unlink()
+    with pytest.raises(OutputError, match="another validation set"):
+        build_tiny(tiny, tmp_path / "out", "red", "0.2")
+    assert files_of(tmp_path / "out") == before
+
+
+def test_a_failure_midway_keeps_the_old_build(tiny: TinySet, tmp_path: Path) -> None:
+    build_tiny(tiny, tmp_path / "out")
+    before = files_of(tmp_path / "out")
+    victim = tiny.toml.parent / "train" / "cat's eye" / "019.jpg"
+    victim.unlink()
+    os.symlink("nowhere", victim)
+    with pytest.raises(SourceError, match=r"019\.jpg: cannot be read"):
+        build_tiny(tiny, tmp_path / "out", "blue", "0.4")
+    assert files_of(tmp_path / "out") == before
+
+
+def test_the_lock_is_plain_json_without_times_or_places(tiny: TinySet, tmp_path: Path) -> None:
+    _, train = build_tiny(tiny, tmp_path / "out")
+    text = (train.folder / "_noisyweb.lock.json").read_text()
+    assert str(tmp_path) not in text
+    assert json.loads(text)["format"] == 1

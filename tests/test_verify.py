@@ -1,0 +1,170 @@
+"""Verify finds what was changed and names it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from noisyweb.errors import SourceError, VerificationError
+from noisyweb.lock import LOCK_NAME, file_digest
+from noisyweb.verify import builds_in, verify
+from tests.conftest import TinySet, make_tiny_set
+from tests.test_build import build_tiny
+
+NAME = "train-00000-of-00001.parquet"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("verify")
+    build_tiny(make_tiny_set(folder / "set"), folder / "out")
+    return folder / "out/tiny"
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "tiny")) / "red_noise_nl_0.4"
+
+
+def test_a_sound_build(built: Path) -> None:
+    assert [path.name for path in builds_in(built.parent)] == ["clean_validation", "red_noise_nl_0.4"]
+    for folder, rows, wrong in zip(builds_in(built), (12, 38), (0, 15), strict=True):
+        proven = verify(folder)
+        assert (proven.num_rows, proven.num_wrong, proven.num_hashed) == (rows, wrong, rows)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(position=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
+def test_any_flipped_byte_of_the_parquet_file_is_found(built: Path, position: float, change: int) -> None:
+    path = built / "red_noise_nl_0.4" / NAME
+    whole = path.read_bytes()
+    place = int(position * len(whole))
+    try:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ change]) + whole[place + 1 :])
+        with pytest.raises(VerificationError, match=rf"{NAME}: changed since it was built"):
+            verify(path.parent)
+    finally:
+        path.write_bytes(whole)
+
+
+def relock(folder: Path) -> None:
+    """What someone does who changes a file and hides it in the lock file."""
+    lock = json.loads((folder / LOCK_NAME).read_text())
+    lock["files"][NAME] = file_digest(folder / NAME)
+    (folder / LOCK_NAME).write_text(json.dumps(lock))
+
+
+def change_rows(folder: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    table = pq.read_table(folder / NAME)
+    rows = table.to_pylist()
+    change(rows)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), folder / NAME)
+    relock(folder)
+
+
+def wrong_one(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(row for row in rows if not row["is_clean"])
+
+
+def make_clean(rows: list[dict[str, Any]]) -> None:
+    wrong_one(rows).update(is_clean=True, noise="none")
+
+
+def make_wrong_elsewhere(rows: list[dict[str, Any]]) -> None:
+    """The total stays, but three wrong rows move from one class to another."""
+    for row in [row for row in rows if row["label"] == 2 and not row["is_clean"]][:3]:
+        row.update(is_clean=True, noise="none")
+    for row in [row for row in rows if row["label"] == 0 and row["is_clean"]][:3]:
+        row.update(is_clean=False, noise="web", source="web", true_label=None)
+
+
+def use_twice(rows: list[dict[str, Any]]) -> None:
+    a, b = [row for row in rows if not row["is_clean"] and row["label"] == 2][:2]
+    b.update(image=a["image"], image_id=a["image_id"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: rows[0]["image"].update(bytes=b"another image"), "row 0: the image's SHA-256 is"),
+        (lambda rows: rows[0].update(label=7), r"row 0: label outside 0\.\.2"),
+        (lambda rows: rows[0].update(true_label=9), "true_label outside"),
+        (lambda rows: wrong_one(rows).update(noise="pink"), "noise is none of"),
+        (lambda rows: wrong_one(rows).update(noise="none"), "is_clean does not go with noise"),
+        (lambda rows: rows[0].update(source="moon"), "source is neither clean nor web"),
+        (lambda rows: wrong_one(rows).update(true_label=wrong_one(rows)["label"]), "a wrong row whose label is"),
+        (make_clean, "the lock file says"),
+        (make_wrong_elsewhere, r"class 0 has \d wrong rows of 11"),
+        (use_twice, "is in it 2 times"),
+        (lambda rows: rows.pop(), "37 rows"),
+    ],
+)  # fmt: skip
+def test_rows_that_lie(copy: Path, change: Callable[[list[dict[str, Any]]], None], words: str) -> None:
+    change_rows(copy, change)
+    with pytest.raises(VerificationError, match=words):
+        verify(copy)
+
+
+def test_a_validation_image_in_the_training_set(copy: Path) -> None:
+    leaked = pq.read_table(copy.parent / "clean_validation/validation-00000-of-00001.parquet").to_pylist()[0]
+
+    def leak(rows: list[dict[str, Any]]) -> None:
+        wrong_one(rows).update(image=leaked["image"], image_id=leaked["image_id"])
+
+    change_rows(copy, leak)
+    with pytest.raises(VerificationError, match="is also a validation image: a leak"):
+        verify(copy)
+
+
+def test_files_missing_added_or_changed(copy: Path) -> None:
+    with (copy / NAME).open("ab") as handle:
+        handle.write(b"more")
+    with pytest.raises(VerificationError, match=rf"{NAME}: changed since"):
+        verify(copy)
+    (copy / NAME).unlink()
+    with pytest.raises(VerificationError, match=rf"{NAME}: missing"):
+        verify(copy)
+
+
+def test_an_added_shard_is_found(copy: Path) -> None:
+    shutil.copy(copy / NAME, copy / "train-00001-of-00002.parquet")
+    with pytest.raises(VerificationError, match="not in the lock file; a trainer would read it"):
+        verify(copy)
+
+
+def test_a_lock_that_lies(copy: Path) -> None:
+    lock = json.loads((copy / LOCK_NAME).read_text())
+    lock["options"]["level"] = "0.5"
+    (copy / LOCK_NAME).write_text(json.dumps(lock))
+    with pytest.raises(VerificationError, match=r"level is '0\.4', the lock file says '0\.5'"):
+        verify(copy)
+    del lock["result"]
+    lock["options"]["level"] = "0.4"
+    (copy / LOCK_NAME).write_text(json.dumps(lock))
+    with pytest.raises(VerificationError, match="'result' is missing"):
+        verify(copy)
+    (copy / LOCK_NAME).write_text("{")
+    with pytest.raises(VerificationError, match="not valid JSON"):
+        verify(copy)
+
+
+def test_a_lock_cannot_point_outside_its_folder(copy: Path) -> None:
+    lock = json.loads((copy / LOCK_NAME).read_text())
+    lock["files"]["../clean_validation/x.parquet"] = file_digest(copy / NAME)
+    (copy / LOCK_NAME).write_text(json.dumps(lock))
+    with pytest.raises(VerificationError, match="missing; the lock file lists it"):
+        verify(copy)
+
+
+def test_no_build_there(tmp_path: Path, tiny: TinySet) -> None:
+    with pytest.raises(SourceError, match=r"no _noisyweb\.lock\.json in it"):
+        builds_in(tmp_path)
