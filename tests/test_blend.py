@@ -46,7 +46,7 @@ def check_exact(source: BlendInput, blend: Blend) -> None:
     sizes = source.class_sizes()
     wrong = np.bincount(source.labels[blend.is_wrong], minlength=len(sizes))
     for k, size in enumerate(sizes):
-        assert abs(int(wrong[k]) - Fraction(int(blend.is_wrong.sum()) * int(size), n)) < 1
+        assert abs(int(wrong[k]) - Fraction(blend.level) * int(size)) < 1
     assert (blend.labels[~blend.is_wrong] == source.labels[~blend.is_wrong]).all()
     assert (blend.pool_row[~blend.is_wrong] == -1).all()
 

@@ -20,15 +20,19 @@ sizes_strategy = st.lists(st.integers(0, 60), min_size=1, max_size=12).filter(an
 
 @settings(max_examples=200, deadline=None)
 @given(sizes_strategy)
-def test_every_prefix_keeps_every_class_within_one_of_its_share(sizes: list[int]) -> None:
+def test_at_every_level_every_class_has_its_share_rounded_down_or_up(sizes: list[int]) -> None:
     n = sum(sizes)
     order = class_order(np.array(sizes), n)
     counts = np.cumsum(order[:, None] == np.arange(len(sizes)), axis=0)
-    for total in range(1, n + 1):
-        for k, size in enumerate(sizes):
-            share = Fraction(total * size, n)
-            assert share.__floor__() <= counts[total - 1, k] <= share.__ceil__()
     assert counts[-1].tolist() == sizes
+    # shares change at multiples of 1 / size, totals at odd multiples of 1 / 2n: look there and in between
+    edges = {Fraction(j, s) for s in sizes if s for j in range(s + 1)} | {Fraction(2 * t + 1, 2 * n) for t in range(n)}
+    ordered = sorted(edges)
+    for level in [*ordered, *((a + b) / 2 for a, b in itertools.pairwise(ordered))]:
+        total = int(level * n + Fraction(1, 2))
+        count = counts[total - 1] if total else np.zeros(len(sizes), int)
+        for k, size in enumerate(sizes):
+            assert (level * size).__floor__() <= count[k] <= (level * size).__ceil__()
 
 
 def test_plain_largest_remainder_would_lose_a_row_where_this_does_not() -> None:
