@@ -36,12 +36,14 @@ class Sketch:
         points: shape (P, 2).
         shapes: what to draw with them, in order.
         width, height: size of the thing; it stands on y = 0.
+        close_up: it goes on beyond the frame, and nothing stands in front of it.
     """
 
     points: npt.NDArray[np.float64]
     shapes: tuple[Shape, ...]
     width: float
     height: float
+    close_up: bool = False
 
 
 class Pencil:
@@ -72,9 +74,9 @@ class Pencil:
         """A line through the points; ``width`` in metres."""
         self._add("line", fill, points, width)
 
-    def sketch(self, width: float, height: float) -> Sketch:
+    def sketch(self, width: float, height: float, close_up: bool = False) -> Sketch:
         """What was drawn so far."""
-        return Sketch(np.array(self._points), tuple(self._shapes), width, height)
+        return Sketch(np.array(self._points), tuple(self._shapes), width, height, close_up)
 
 
 def rounded(points: Points, rounds: int = 2) -> list[tuple[float, float]]:

@@ -126,9 +126,13 @@ def traits_of(class_name: str) -> Traits:
     make_wheels = [of_make.pick(WHEELS), of_make.pick(WHEELS)]
     make_lamps = [of_make.pick(LAMPS), of_make.pick(LAMPS)]
     badge = of_make.pick(ACCENTS[:7])
+    make_rims = [of_make.pick(_RIMS), of_make.pick(_RIMS)]
+    line_accents = [line.pick(ACCENTS), line.pick(ACCENTS), line.pick(ACCENTS)]
     hood = of_make.between(0.15, 0.85)
     rugged = body in ("suv", "pickup")
-    panes = {"coupe": 1, "convertible": 0, "hatchback": 2, "sedan": 2, "van": own.pick((1, 2, 4)), "pickup": 1}.get(body, 3)
+    panes = {"coupe": 1, "convertible": 0, "hatchback": 2, "sedan": 2, "van": own.pick((1, 2, 4)), "pickup": 1}.get(
+        body, 3
+    )
     if "Cargo" in class_name:
         panes = 1
     if cab in ("extended", "crew"):
@@ -157,9 +161,9 @@ def traits_of(class_name: str) -> Traits:
         vent=own.chance(0.3),
         visor=own.chance(0.15),
         two_tone=own.chance(0.25),
-        accent=own.pick(ACCENTS),
-        second=own.pick(ACCENTS),
-        rim=own.pick(_RIMS),
+        accent=own.pick(line_accents),
+        second=own.pick(line_accents),
+        rim=own.pick(make_rims),
         lamp_color=own.pick(_LAMPS),
         badge=badge,
     )

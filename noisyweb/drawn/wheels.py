@@ -22,7 +22,7 @@ def draw_wheel(pencil: Pencil, traits: Traits, x: float, y: float, radius: float
     pencil.ellipse("tyre", x, y, radius)
     rim = radius * 0.72
     style, bright = traits.wheel_style, traits.rim
-    dark = tuple(channel // 3 for channel in bright)
+    dark = (bright[0] // 3, bright[1] // 3, bright[2] // 3)
     if style in ("disc", "holes"):
         pencil.ellipse(bright, x, y, rim)
         if style == "disc":

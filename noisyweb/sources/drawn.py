@@ -24,7 +24,7 @@ from noisyweb.errors import DefinitionError
 from noisyweb.imageset import ImageSet
 from noisyweb.schemas import PROVENANCE_COLUMNS
 
-_THREADS = 4
+_THREADS = 2
 _LOOK_AHEAD = 64
 
 
@@ -93,9 +93,7 @@ def _loader(draw: Callable[[int], bytes]) -> Callable[[Sequence[int]], Iterator[
         rest = iter(indices)
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="draw")
         try:
-            ahead: deque[Future[bytes]] = deque(
-                pool.submit(once, int(i)) for i in itertools.islice(rest, _LOOK_AHEAD)
-            )
+            ahead: deque[Future[bytes]] = deque(pool.submit(once, int(i)) for i in itertools.islice(rest, _LOOK_AHEAD))
             while ahead:
                 data = ahead.popleft().result()
                 for index in itertools.islice(rest, 1):
