@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noisyweb import plugins
+
 if TYPE_CHECKING:
     from noisyweb.build import Built
     from noisyweb.dataset import Dataset
@@ -17,7 +19,7 @@ def build(
     noise: Annotated[
         list[str] | None, typer.Option(help="Share of wrong labels in [0, 1]; may be given several times.")
     ] = None,
-    kind: Annotated[str, typer.Option(help="red (web), blue (symmetric) or human (labels annotators gave).")] = "red",
+    kind: Annotated[str, typer.Option(help=f"{', '.join(plugins.names('noisyweb.kinds'))}: see below.")] = "red",
     all_levels: Annotated[bool, typer.Option("--all-levels", help="The ten levels of the paper, 0 to 0.8.")] = False,
     edition: Annotated[str | None, typer.Option(help="Where images and labels come from: drawn or crawled.")] = None,
     workspace: Annotated[
@@ -31,6 +33,9 @@ def build(
 
     Each level becomes a folder OUT/DATASET/KIND_noise_nl_LEVEL of Parquet files with a card, a credit list and a
     lock file; the clean validation set stands beside them. Never touches the network.
+
+    Kinds: red puts web images that annotators judged wrong in the place of clean ones; blue flips labels uniformly to
+    one of the other classes; human gives images wrong labels that annotators really gave them.
 
     Examples:
 

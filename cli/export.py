@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from noisyweb import plugins
+
 
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A manifest, such as builds/cars/red_noise_nl_0.4.")],
-    to: Annotated[str, typer.Option(help="imagefolder or csv.")],
+    to: Annotated[str, typer.Option(help=f"{', '.join(plugins.names('noisyweb.exporters'))}.")],
     out: Annotated[Path, typer.Option(help="The folder to make; it must not exist yet.")],
 ) -> None:
     """Write a manifest in another tool's format.
@@ -21,7 +23,6 @@ def export(
 
       noisyweb export builds/cars/red_noise_nl_0.4 --to csv --out labels
     """
-    from noisyweb import plugins
     from noisyweb.atomic import replacing_folder
     from noisyweb.errors import OutputError
     from noisyweb.manifest import open_manifest

@@ -111,7 +111,10 @@ class NoisyImages(Dataset[tuple[Any, int]]):
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > MAX_PIXELS:
                 raise CorruptFileError(f"{self.folder}: row {index} has {image.width}x{image.height} pixels; too many")
-            return image.convert("RGB")
+            if image.mode != "RGB":
+                return image.convert("RGB")
+            image.load()
+            return image
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
             raise CorruptFileError(f"{self.folder}: row {index} ({self.ids[index]}) is no image ({error})") from error
 
@@ -159,12 +162,13 @@ class _EncodedImages:
         starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._group_of = np.repeat(np.arange(len(sizes)), sizes).tolist()
         self._start = starts.tolist()
+        self._opened: dict[int, pq.ParquetFile] = {}
         self._kept: OrderedDict[int, _Group] = OrderedDict()
         self._held = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Workers read for themselves: what is kept here is not sent to them."""
-        return {**self.__dict__, "_kept": OrderedDict(), "_held": 0}
+        return {**self.__dict__, "_opened": {}, "_kept": OrderedDict(), "_held": 0}
 
     def get(self, index: int) -> memoryview | None:
         number = self._group_of[index]
@@ -181,8 +185,11 @@ class _EncodedImages:
     def _load(self, number: int) -> _Group:
         file, group = self._groups[number]
         try:
-            opened = pq.ParquetFile(self._files[file], page_checksum_verification=True)
-            column = opened.read_row_group(group, columns=["image.bytes"]).column(0).combine_chunks()
+            if file not in self._opened:
+                self._opened[file] = pq.ParquetFile(self._files[file], page_checksum_verification=True)
+            # no threads: a forked loader worker must not wait for those of its parent
+            table = self._opened[file].read_row_group(group, columns=["image.bytes"], use_threads=False)
+            column = table.column(0).combine_chunks()
         except (pa.ArrowException, OSError) as error:
             raise CorruptFileError(f"{self._files[file]}: damaged ({str(error).splitlines()[0]})") from error
         loaded = _Group(column.field("bytes"))

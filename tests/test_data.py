@@ -68,6 +68,7 @@ def test_true_labels_are_unknown_for_web_images(folder: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_gives_every_row_once(folder: Path, workers: int) -> None:
     data = NoisyImages(folder, transform=lambda image: torch.tensor(image.size))
+    data.encoded(3)  # forked workers inherit files that are open already
     loader = torch.utils.data.DataLoader(data, batch_size=64, num_workers=workers, shuffle=True)
     labels = torch.cat([labels for _, labels in loader])
     assert torch.bincount(labels).tolist() == [300, 280, 310]
