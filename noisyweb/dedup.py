@@ -6,14 +6,14 @@ most bytes); one that no kept image is near is kept, any other is dropped in fav
 So every dropped image is within the radius of the image that stays in its place, and no two kept ones are
 within it of each other. Flat images are matched by their bytes alone. Nothing is deleted.
 
-Default radius, measured on 297 web photographs: copies resized to 0.25-2x, recompressed down to JPEG quality
-10, blurred, greyed or of other gamma lie at most 24 of 256 bits away, 2 % crops mostly within 32; the nearest
-two different photographs are 96 bits apart.
+Default radius, measured: of 297 web photographs, copies resized to 0.25-2x, recompressed down to JPEG quality
+10, blurred, greyed or of other gamma lie at most 24 of 256 bits away, 96 % of 2 % crops within 32; the nearest two
+different photographs are 96 bits apart. Among 10,000 CIFAR-10 images every one of the 19 pairs within 48 bits is
+the same picture. The nearest two of 8,232 drawn cars are 36 bits apart.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from noisyweb.decode import pillow_in_bounds
 from noisyweb.dedup_clean import clean_ids
+from noisyweb.dedup_groups import nearest_kept
 from noisyweb.errors import SourceError
 from noisyweb.hashes import Hashes, add_hashes, known_hashes, neighbours, stored_bytes, words
 from noisyweb.imageset import ImageSet
@@ -40,6 +41,7 @@ class DedupReport:
     """What a run found.
 
     Attributes:
+        num_fetched: candidates with an image; those with the same bytes and class are one question.
         num_questions: pairs of image and class looked at.
         num_exact, num_near: dropped as copies of another web image.
         num_train, num_validation: dropped as leaks.
@@ -48,6 +50,7 @@ class DedupReport:
         num_kept: what is left.
     """
 
+    num_fetched: int
     num_questions: int
     num_exact: int
     num_near: int
@@ -61,8 +64,9 @@ class DedupReport:
     def lines(self) -> list[str]:
         """The report as text."""
         return [
-            f"images {self.num_questions:,}, kept {self.num_kept:,} (radius {self.radius} of 256 bits)",
-            f"dropped: exact copies {self.num_exact:,}, near copies {self.num_near:,}, "
+            f"fetched {self.num_fetched:,}, different bytes {self.num_questions:,}, kept {self.num_kept:,} "
+            f"(radius {self.radius} of 256 bits)",
+            f"dropped: exact copies in other classes {self.num_exact:,}, near copies {self.num_near:,}, "
             f"clean train images {self.num_train:,}, clean validation images {self.num_validation:,}, "
             f"unreadable {self.num_unreadable:,}",
             f"flat (matched by their bytes only): {self.num_flat:,}",
@@ -121,7 +125,8 @@ def dedup(
         _copies(web, radius, dropped, progress)
         rows = [dropped[key] for key in sorted(dropped, key=lambda key: (key[1], key[0]))]
         workspace.write("duplicates", pa.Table.from_pylist(rows, schema=DUPLICATES))
-    return _report(web, rows, radius)
+        num_fetched = sum(image_id is not None for image_id in workspace.read("images")["image_id"].to_pylist())
+    return _report(web, rows, num_fetched, radius)
 
 
 def _best_first(workspace: Workspace) -> list[Key]:
@@ -183,17 +188,8 @@ def _copies(web: _Web, radius: int, dropped: dict[Key, Row], progress: Progress)
     """Drop copies among the web images that are left, without chaining; see the module's docstring."""
     left = [key for key in web.keys if key not in dropped]
     order = web.comparable(left)
-    near: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for rows, columns, distances in neighbours(_words(web, order), None, radius):
-        for better, worse, distance in zip(rows.tolist(), columns.tolist(), distances.tolist(), strict=True):
-            near[worse].append((distance, better))
-    kept_for: dict[str, tuple[int, str]] = {}
-    for index, image_id in enumerate(order):
-        found = [(distance, better) for distance, better in near[index] if order[better] not in kept_for]
-        if found:
-            distance, better = min(found)
-            kept_for[image_id] = (distance, order[better])
-        progress("group", index + 1, len(order))
+    groups = nearest_kept(_words(web, order), radius, progress=progress)
+    kept_for = {order[row]: (distance, order[kept]) for row, (distance, kept) in groups.items()}
     first_label: dict[str, int] = {}
     for image_id, label in left:
         first_label.setdefault(image_id, label)
@@ -222,12 +218,13 @@ def _row(key: Key, kept_id: str, kept_label: int | None, kind: str, distance: in
     }
 
 
-def _report(web: _Web, rows: Sequence[Row], radius: int) -> DedupReport:
+def _report(web: _Web, rows: Sequence[Row], num_fetched: int, radius: int) -> DedupReport:
     def count(against: str, *kinds: str) -> int:
         return sum(row["against"] == against and row["kind"] in kinds for row in rows)
 
     images = {image_id for image_id, _ in web.keys}
     return DedupReport(
+        num_fetched=num_fetched,
         num_questions=len(web.keys),
         num_exact=count("web", "exact"),
         num_near=count("web", "near"),

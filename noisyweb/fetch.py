@@ -36,7 +36,8 @@ class Limits:
         max_bytes: of one image, decompressed.
         tries: how often a URL is tried in one run while its reason is passing.
         backoff_s: wait after the first try, doubled after each further one, times 0.5 to 1.5.
-        max_wait_s: the longest Retry-After that is waited for in this run.
+        max_wait_s: the longest Retry-After that is waited for; a host that asks for more gets no further request
+            in this run.
         max_redirects: hops followed.
     """
 
@@ -101,6 +102,7 @@ class Fetcher:
             follow_redirects=False,
         )
         self._turns = Turns(self.limits.per_host, self.limits.interval_s)
+        self._closed: dict[str, Answer] = {}  # hosts that asked for a longer wait than this run's
         self._robots: dict[str, Robots] = {}
         self._robots_locks: dict[str, asyncio.Lock] = {}
 
@@ -154,6 +156,8 @@ class Fetcher:
         url = _parsed(start)
         left_s = self.limits.total_s
         for _ in range(self.limits.max_redirects + 1):
+            if url.host in self._closed:
+                return self._closed[url.host]
             robots = await self._robots_of(url)
             if not robots.allows(str(url)):
                 raise _RefusedError("robots" if robots.reachable else "robots-unreachable")
@@ -175,7 +179,10 @@ class Fetcher:
     async def _image(self, answer: httpx.Response) -> Answer:
         status = answer.status_code
         if status != 200:
-            raise _RefusedError(reasons.for_status(status), status, retry_after_s(answer.headers))
+            refusal = _RefusedError(reasons.for_status(status), status, retry_after_s(answer.headers))
+            if refusal.answer.wait_s is not None and refusal.answer.wait_s > self.limits.max_wait_s:
+                self._closed[answer.url.host] = refusal.answer
+            raise refusal
         if opted_out(answer.headers):
             raise _RefusedError("opt-out", status)
         return Answer(await read_capped(answer, self.limits.max_bytes), None, status)

@@ -170,15 +170,19 @@ class Workspace:
         path = self._journal_path(name)
         if not path.exists():
             return
+        schema = TABLES[name][0]
         with path.open("rb") as handle:
-            for line in handle:
+            for number, line in enumerate(handle, start=1):
                 if not line.endswith(b"\n"):
                     return  # the row that was being written when the process died
-                row = json.loads(line)
-                for field in TABLES[name][0]:
-                    if pa.types.is_binary(field.type) or pa.types.is_fixed_size_binary(field.type):
-                        row[field.name] = bytes.fromhex(row[field.name]) if row[field.name] else None
-                yield row
+                try:
+                    row = json.loads(line)
+                    complete = {field.name: _from_json(row[field.name], field.type) for field in schema}
+                except (ValueError, KeyError, TypeError) as error:
+                    raise CorruptFileError(
+                        f"{path}: line {number} is damaged; delete that line (its row is done again) and run this again"
+                    ) from error
+                yield complete
 
     # -- image store -----------------------------------------------------------------------------------
 
@@ -243,11 +247,25 @@ class Journal:
                 line = line[os.write(self._file, line) :]
 
 
+def _from_json(value: Any, kind: pa.DataType) -> Any:
+    if value is not None and (pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)):
+        return bytes.fromhex(value)
+    return value
+
+
 def _drop_torn_line(path: Path) -> None:
     """Cut off a last line without an end, or the next row would be glued to it."""
     if not path.exists():
         return
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole != len(data):
-        os.truncate(path, whole)
+    with path.open("rb") as handle:
+        size = end = handle.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 4096)
+            handle.seek(start)
+            newline = handle.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+    if end != size:
+        os.truncate(path, end)

@@ -89,7 +89,7 @@ def _hit(row: Mapping[str, Any]) -> Hit:
     for field in fields(Hit):
         value = row.get(field.name)
         if field.name in ("width", "height"):
-            known[field.name] = int(value) if str(value or "").isdecimal() else None
+            known[field.name] = int(str(value)) if str(value or "").isdecimal() else None
         else:
             known[field.name] = str(value).strip() or None if value is not None else None
     return Hit(**known)

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from noisyweb.dedup import DEFAULT_RADIUS, dedup
+from noisyweb.dedup_groups import nearest_kept
+from noisyweb.errors import SourceError
+from noisyweb.hashes import Hashes, known_hashes, phash
+from noisyweb.imageset import ImageSet
+from noisyweb.workspace import Workspace
+from tests.web import photo
+
+
+def smaller(data: bytes, factor: float = 0.6, quality: int = 60) -> bytes:
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    out = io.BytesIO()
+    image.resize((round(image.width * factor), round(image.height * factor))).save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def plain(tone: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (80, 80), tone).save(out, "PNG")
+    return out.getvalue()
+
+
+def workspace(folder: Path, images: Sequence[tuple[str, int, bytes]]) -> Workspace:
+    """A workspace in which these (url, label, bytes) have been fetched."""
+    place = Workspace(folder, create=True)
+    place.set_class_names(["ant", "bee"])
+    with place.journal("images") as journal, place.journal("candidates") as candidates:
+        for rank, (url, label, data) in enumerate(images):
+            width, height = Image.open(io.BytesIO(data)).size
+            row = {
+                "url": url,
+                "label": label,
+                "status": "ok",
+                "retry": False,
+                "attempts": 1,
+                "image_id": place.put(data),
+            }
+            journal.add({**row, "num_bytes": len(data), "width": width, "height": height, "format": "jpeg"})
+            candidates.add({"url": url, "label": label, "provider": "folder", "query": "q", "rank": rank})
+    return place
+
+
+def clean(*images: bytes | None) -> ImageSet:
+    labels = np.zeros(len(images), np.int32)
+    names = [f"clean {n}" for n in range(len(images))]
+    return ImageSet(names, labels, ["ant", "bee"], lambda rows: (images[row] for row in rows), names, "train")
+
+
+def dropped(place: Workspace) -> dict[tuple[bytes, int], dict[str, Any]]:
+    return {(place.get(row["image_id"]), row["label"]): row for row in place.read("duplicates").to_pylist()}
+
+
+def test_copies_go_the_largest_stays(tmp_path: Path) -> None:
+    large, small, tiny, other = photo(1, 200), smaller(photo(1, 200)), smaller(photo(1, 200), 0.3, 40), photo(2)
+    place = workspace(tmp_path, [("a", 0, small), ("b", 0, large), ("c", 0, tiny), ("d", 0, other)])
+    report = dedup(place)
+    found = dropped(place)
+    assert set(found) == {(small, 0), (tiny, 0)}
+    for row in found.values():
+        assert place.get(row["kept_id"]) == large
+        assert (row["kind"], row["against"], row["kept_label"]) == ("near", "web", 0)
+        assert 0 <= row["distance"] <= DEFAULT_RADIUS
+    assert (report.num_questions, report.num_near, report.num_kept) == (4, 2, 2)
+    assert "fetched 4, different bytes 4, kept 2 (radius 32 of 256 bits)" in report.lines()
+
+
+def test_the_same_bytes_twice_in_a_class_are_one_image(tmp_path: Path) -> None:
+    report = dedup(workspace(tmp_path, [("a", 0, photo(1)), ("b", 0, photo(1))]))
+    assert (report.num_fetched, report.num_questions, report.num_kept) == (2, 1, 1)
+
+
+def test_the_same_bytes_in_two_classes_stay_where_they_rank_best(tmp_path: Path) -> None:
+    images = [("a", 1, photo(1)), ("b", 1, photo(2)), ("c", 0, photo(2)), ("d", 0, photo(1))]
+    place = workspace(tmp_path, images)
+    assert dedup(place).num_exact == 2
+    assert set(dropped(place)) == {(photo(1), 0), (photo(2), 0)}
+    assert {(row["kind"], row["distance"], row["kept_label"]) for row in dropped(place).values()} == {("exact", 0, 1)}
+
+
+def test_near_copies_across_classes(tmp_path: Path) -> None:
+    place = workspace(tmp_path, [("a", 1, photo(1, 200)), ("b", 0, smaller(photo(1, 200)))])
+    dedup(place)
+    [row] = dropped(place).values()
+    assert (row["label"], row["kept_label"], row["kind"]) == (0, 1, "near")
+
+
+def test_leaks_by_bytes_and_by_look(tmp_path: Path) -> None:
+    train, validation = photo(1, 200), photo(2, 200)
+    web = [("a", 0, train), ("b", 0, smaller(train)), ("c", 1, smaller(validation)), ("d", 0, photo(3))]
+    place = workspace(tmp_path, web)
+    report = dedup(place, clean(photo(9), train), clean(validation))
+    found = dropped(place)
+    assert {key: (row["kind"], row["against"], row["kept_label"]) for key, row in found.items()} == {
+        (train, 0): ("exact", "train", None),
+        (smaller(train), 0): ("near", "train", None),
+        (smaller(validation), 1): ("near", "validation", None),
+    }
+    assert (report.num_train, report.num_validation, report.num_kept) == (2, 1, 1)
+
+
+def test_a_leak_is_dropped_though_it_is_the_largest_copy(tmp_path: Path) -> None:
+    large = photo(1, 300)
+    place = workspace(tmp_path, [("a", 0, large), ("b", 0, smaller(large))])
+    dedup(place, clean(smaller(large, 0.5)))
+    assert {row["against"] for row in dropped(place).values()} == {"train"}
+    assert len(dropped(place)) == 2
+
+
+def test_leaks_found_before_stay_when_no_clean_set_is_given(tmp_path: Path) -> None:
+    place = workspace(tmp_path, [("a", 0, photo(1)), ("b", 0, photo(2))])
+    dedup(place, clean(photo(1)), clean(photo(2)))
+    assert dedup(place).num_kept == 0
+    assert dedup(place, validation=clean(photo(5))).num_kept == 1  # the validation set was looked at anew
+    assert {row["against"] for row in dropped(place).values()} == {"train"}
+
+
+def test_flat_images_are_matched_by_their_bytes_only(tmp_path: Path) -> None:
+    place = workspace(tmp_path, [("a", 0, plain(10)), ("b", 0, plain(200)), ("c", 1, plain(10))])
+    report = dedup(place, clean(plain(99)), clean(plain(200)))
+    assert (report.num_flat, report.num_near, report.num_train) == (2, 0, 0)
+    assert (report.num_exact, report.num_validation) == (1, 1)
+
+
+def test_a_damaged_or_missing_file_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> None:
+    place = workspace(tmp_path, [("a", 0, photo(1)), ("b", 0, photo(2)), ("c", 0, photo(3))])
+    ids = {row["url"]: row["image_id"] for row in place.read("images").to_pylist()}
+    place.path(ids["a"]).write_bytes(b"damaged")
+    place.path(ids["b"]).unlink()
+    assert dedup(place).num_unreadable == 2
+    assert {row["image_id"]: row["kind"] for row in place.read("duplicates").to_pylist()} == {
+        ids["a"]: "unreadable",
+        ids["b"]: "unreadable",
+    }
+
+
+def test_nothing_is_hashed_twice_and_the_same_again_gives_the_same(tmp_path: Path) -> None:
+    place = workspace(tmp_path, [("a", 0, photo(1)), ("b", 0, smaller(photo(1))), ("c", 0, photo(3))])
+    told: list[tuple[str, int]] = []
+    clean_set = clean(photo(3), photo(4))
+    dedup(place, clean_set, progress=lambda what, done, total: told.append((what, done)))
+    assert ("hash", 2) in told
+    first = [(place.folder / f"{name}.parquet").read_bytes() for name in ("hashes", "duplicates")]
+    told.clear()
+    dedup(place, clean_set, progress=lambda what, done, total: told.append((what, done)))
+    assert "hash" not in {what for what, _ in told}
+    assert [(place.folder / f"{name}.parquet").read_bytes() for name in ("hashes", "duplicates")] == first
+    assert set(known_hashes(place)) == {*place.read("images")["image_id"].to_pylist(), *map(_id, (photo(3), photo(4)))}
+
+
+def _id(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_clean_images_without_bytes_cannot_be_checked(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="clean validation image 'clean 0' has no bytes"):
+        dedup(workspace(tmp_path, []), validation=clean(None))
+
+
+@pytest.mark.parametrize("radius", [-1, 257])
+def test_a_radius_out_of_range(tmp_path: Path, radius: int) -> None:
+    with pytest.raises(SourceError, match="expected 0 to 256 bits"):
+        dedup(workspace(tmp_path, []), radius=radius)
+
+
+def test_an_empty_workspace(tmp_path: Path) -> None:
+    assert dedup(workspace(tmp_path, [])).num_kept == 0
+
+
+def naive_groups(hashes: Hashes, radius: int) -> dict[int, tuple[int, int]]:
+    given: dict[int, tuple[int, int]] = {}
+    for row in range(len(hashes)):
+        far = [(int(np.bitwise_count(hashes[row] ^ hashes[other]).sum()), other) for other in range(row)]
+        if found := [(distance, other) for distance, other in far if other not in given and distance <= radius]:
+            given[row] = min(found)
+    return given
+
+
+@pytest.mark.parametrize("radius", [0, 8, 30, 60, 256])
+def test_groups_are_those_of_the_definition_across_blocks(radius: int) -> None:
+    generator = np.random.default_rng(radius)
+    centres = generator.integers(0, 2**63, (12, 4), dtype=np.uint64)
+    flips = generator.random((400, 256)) < 0.06
+    noise = np.packbits(flips, axis=1).view(np.uint64)
+    hashes = centres[generator.integers(0, 12, 400)] ^ noise
+    assert nearest_kept(hashes, radius, block_size=64) == naive_groups(hashes, radius)
+
+
+PICTURES = [photo(n, side) for n in range(3) for side in (40, 48, 96)] + [plain(n) for n in (0, 255)]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, len(PICTURES) - 1), st.integers(0, 1)), max_size=12), st.integers(0, 140))
+def test_groups_never_chain(
+    tmp_path_factory: pytest.TempPathFactory, chosen: list[tuple[int, int]], radius: int
+) -> None:
+    images = [(f"u{n}", label, PICTURES[which]) for n, (which, label) in enumerate(chosen)]
+    place = workspace(tmp_path_factory.mktemp("w"), images)
+    dedup(place, radius=radius)
+    hashes = {_id(data): phash(data) for data in PICTURES}
+
+    def far(a: str, b: str) -> int:
+        left, right = hashes[a], hashes[b]
+        assert left is not None
+        assert right is not None
+        return (int.from_bytes(left[0], "big") ^ int.from_bytes(right[0], "big")).bit_count()
+
+    rows = place.read("duplicates").to_pylist()
+    gone = {(row["image_id"], row["label"]) for row in rows}
+    kept = {(_id(data), label) for _, label, data in images} - gone
+    for row in rows:
+        assert (row["kept_id"], row["kept_label"]) in kept
+        assert row["distance"] == far(row["image_id"], row["kept_id"]) <= radius
+    ids = [image_id for image_id, _ in kept]
+    assert len(set(ids)) == len(ids)
+    textured = [image_id for image_id in ids if not hashes[image_id][1]]  # type: ignore[index]
+    assert all(far(a, b) > radius for n, a in enumerate(textured) for b in textured[:n])

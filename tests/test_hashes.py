@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from noisyweb.hashes import Hashes, add_hashes, known_hashes, neighbours, phash, words
+from noisyweb.workspace import Workspace
+from tests.web import photo
+
+
+def bits(value: bytes) -> list[bool]:
+    return [bit == "1" for byte in value for bit in f"{byte:08b}"]
+
+
+def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("side", [40, 64, 65, 300])
+def test_the_hash_is_imagehash_s_bit_for_bit(number: int, side: int) -> None:
+    data = photo(number, side)
+    found = phash(data)
+    assert found is not None
+    theirs = imagehash.phash(Image.open(io.BytesIO(data)), hash_size=16)
+    assert bits(found[0]) == theirs.hash.ravel().tolist()
+    assert found[1] is False
+
+
+@pytest.mark.shared
+def test_the_hash_of_real_photographs_and_their_copies(shared_data: Path) -> None:
+    files = sorted((shared_data / "photos").glob("*.jpg"))[::12]
+    originals, copies = [], []
+    for file in files:
+        image = Image.open(file).convert("RGB")
+        originals.append(phash(file.read_bytes()))
+        out = io.BytesIO()
+        image.resize((image.width // 2, image.height // 2)).save(out, "JPEG", quality=40)
+        copies.append(phash(out.getvalue()))
+        assert bits(originals[-1][0]) == imagehash.phash(image, hash_size=16).hash.ravel().tolist()  # type: ignore[index]
+    assert not any(found[1] for found in originals if found)
+    found = list(neighbours(words([h[0] for h in originals if h]), words([h[0] for h in copies if h]), 32))
+    pairs = [pair for rows, columns, _ in found for pair in zip(rows.tolist(), columns.tolist(), strict=True)]
+    assert pairs == [(n, n) for n in range(len(files))]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.new("RGB", (80, 80), "white"),
+        Image.new("L", (64, 64), 17),
+        Image.linear_gradient("L").resize((90, 90)),
+        Image.effect_noise((64, 64), 0.2),
+    ],
+)
+def test_images_with_too_little_structure_are_flat(image: Image.Image) -> None:
+    found = phash(encoded(image))
+    assert found is not None
+    assert found[1] is True
+
+
+def test_structure_is_seen_at_low_contrast() -> None:
+    image = Image.open(io.BytesIO(photo(1))).point(lambda value: 120 + (value - 120) // 10)
+    assert phash(encoded(image)) is not None
+    assert phash(encoded(image))[1] is False  # type: ignore[index]
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense", photo(1)[:-400]])
+def test_what_cannot_be_decoded_has_no_hash(data: bytes) -> None:
+    assert phash(data) is None
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L", "P", "LA", "RGBA"])
+def test_every_colour_mode_is_hashed(mode: str) -> None:
+    image = Image.open(io.BytesIO(photo(1))).convert(mode)
+    assert phash(encoded(image, "JPEG" if mode == "CMYK" else "PNG")) is not None
+
+
+def brute_force(left: Hashes, right: Hashes, radius: int) -> list[tuple[int, int, int]]:
+    def value(row: np.ndarray) -> int:
+        return int.from_bytes(row.tobytes(), "big")
+
+    return [
+        (i, j, distance)
+        for i, a in enumerate(left)
+        for j, b in enumerate(right)
+        if (distance := (value(a) ^ value(b)).bit_count()) <= radius
+    ]
+
+
+def pairs(left: Hashes, right: Hashes | None, radius: int, block: int) -> list[tuple[int, int, int]]:
+    found = neighbours(left, right, radius, block=block)
+    return sorted(
+        triple
+        for rows, columns, far in found
+        for triple in zip(rows.tolist(), columns.tolist(), far.tolist(), strict=True)
+    )
+
+
+near = st.binary(min_size=32, max_size=32).map(lambda base: bytes(byte & 0x11 for byte in base))
+"""Hashes that share most of their bits, so that many pairs lie near the radius."""
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(near, max_size=25), st.lists(near, max_size=25), st.integers(0, 64), st.integers(1, 9))
+def test_neighbours_are_exactly_those_of_brute_force(a: list[bytes], b: list[bytes], radius: int, block: int) -> None:
+    left, right = words(a), words(b)
+    assert pairs(left, right, radius, block) == brute_force(left, right, radius)
+    assert pairs(left, None, radius, block) == [t for t in brute_force(left, left, radius) if t[0] < t[1]]
+
+
+def test_distances_reach_from_0_to_256() -> None:
+    ends = words([bytes(32), b"\xff" * 32])
+    assert pairs(ends, None, 255, 8) == []
+    assert pairs(ends, None, 256, 8) == [(0, 1, 256)]
+    assert pairs(ends, ends, 0, 8) == [(0, 0, 0), (1, 1, 0)]
+
+
+def test_hashes_are_kept_in_the_workspace(tmp_path: Path) -> None:
+    place = Workspace(tmp_path)
+    images = [("a", photo(1)), ("b", b"nonsense"), ("c", None), ("d", encoded(Image.new("RGB", (50, 50))))]
+    add_hashes(place, images, num_images=4)
+    known = known_hashes(place)
+    assert known["a"] == phash(photo(1))
+    assert known["b"] == known["c"] == (None, False)
+    assert known["d"][1] is True
