@@ -79,8 +79,9 @@ for command in (
     app.command()(one_line_errors(command))
 
 labels = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Collect votes and work out verdicts.")
-for command in (label.import_, label.simulate, label.status):
-    labels.command(command.__name__.rstrip("_"))(one_line_errors(command))
+labels.command("import")(one_line_errors(label.import_))
+labels.command("simulate")(one_line_errors(label.simulate))
+labels.command("status")(one_line_errors(label.status))
 app.add_typer(labels, name="label")
 
 

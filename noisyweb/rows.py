@@ -47,7 +47,8 @@ def manifest_batches(
     web_ids: dict[str, str] = {}
     for start in range(0, len(clean), ROWS_PER_GROUP):
         rows = range(start, min(start + ROWS_PER_GROUP, len(clean)))
-        ids, images = [], []
+        ids: list[str] = []
+        images: list[dict[str, object]] = []
         for row in rows:
             web = pool if from_web[row] else None
             origin, index = (clean, row) if web is None else (web, int(blend.pool_row[row]))

@@ -113,7 +113,8 @@ def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 _STYLE = """
 :root { color-scheme: light; --ink: #1c2430; --pale: #6b7480; --line: #e3e7eb; --bar: #3c6e9f; }
 * { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); }
+body { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem; }
 h2 { font-size: 1.1rem; margin: 2rem 0 .6rem; }
 .notice { border-left: 4px solid #d9a441; background: #fdf7ea; padding: .6rem .8rem; margin: 0; }

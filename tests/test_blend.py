@@ -135,7 +135,7 @@ def test_what_a_kind_needs() -> None:
         list(blend_levels("blue", make_input([5]), [Decimal("0.2")], 0))
     with pytest.raises(SourceError, match="human_labels"):
         list(blend_levels("human", make_input([5, 5]), [Decimal("0.2")], 0))
-    with pytest.raises(UnknownNameError, match="did you mean 'blue'.*blue, human, red"):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'blue'.*blue, human, red"):
         list(blend_levels("bleu", make_input([5, 5]), [Decimal("0.2")], 0))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -171,7 +172,7 @@ def _class_indices(
         if missing is None:
             raise SourceError(f"{section.where}: column {name!r} has {column.null_count} empty labels; expected none")
         column = pc.fill_null(column, missing)
-    values = column.to_numpy().astype(np.int64)
+    values: npt.NDArray[np.int64] = column.to_numpy().astype(np.int64)
     low = 0 if missing is None else missing
     wrong = np.flatnonzero((values < low) | (values >= len(classes)))
     if len(wrong):
