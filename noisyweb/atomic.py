@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -56,11 +58,16 @@ def replacing_file(target: Path) -> Iterator[Path]:
 def replacing_folder(target: Path) -> Iterator[Path]:
     """Give a temporary folder beside ``target``; put it in ``target``'s place if the block ends well.
 
-    What stood at ``target`` before is removed only once the new folder is complete.
+    What stood at ``target`` before is removed only once the new folder is complete. What killed processes left
+    behind beside ``target`` is cleared away first.
     """
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+        with _locked(target.parent):
+            _clear_left_behind(target)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+            ours = os.open(temporary, os.O_RDONLY)
+            fcntl.flock(ours, fcntl.LOCK_EX)
         old = temporary.with_suffix(".old")
         try:
             yield temporary
@@ -73,6 +80,42 @@ def replacing_folder(target: Path) -> Iterator[Path]:
                 os.replace(old, target)
             shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+            os.close(ours)
+
+
+def _clear_left_behind(target: Path) -> None:
+    """Remove the temporary folders of dead processes; put an old folder back if one died between two renames."""
+    for temporary in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        if temporary.is_dir() and not _is_locked(temporary):
+            shutil.rmtree(temporary, ignore_errors=True)
+    for old in target.parent.glob(f".{glob.escape(target.name)}.*.old"):
+        if not old.with_suffix(".tmp").exists():
+            if target.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.replace(old, target)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock; it ends with the process at the latest."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_locked(folder: Path) -> bool:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def _umask() -> int:

@@ -37,7 +37,7 @@ def main() -> None:
             runs.append(one_run(folder))
     seconds, peak = (statistics.median(column) for column in zip(*runs, strict=True))
     print(
-        f"build cars at 0.4: median of {len(runs)} {seconds:.1f} s, {seconds / BOUND_S:.2f} of the bound {BOUND_S:.0f} s"
+        f"build cars at 0.4: {seconds:.1f} s (median of {len(runs)}), {seconds / BOUND_S:.2f} of the bound {BOUND_S} s"
     )
     print(f"peak memory {peak / 1e6:,.0f} MB, {peak / BOUND_BYTES:.2f} of the bound {BOUND_BYTES / 1e6:,.0f} MB")
 
