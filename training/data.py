@@ -1,0 +1,102 @@
+"""A whole set of images as one tensor of bytes: decoded once, then kept on the device."""
+
+from __future__ import annotations
+
+import os
+import resource
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from noisyweb.errors import TrainingError
+from noisyweb.progress import Progress, silent
+from noisyweb.training.facts import LabelledImages
+
+_CHUNK = 256
+
+
+class Pixels(NamedTuple):
+    """N labelled images on the device."""
+
+    images: Tensor  # [N, 3, S, S] uint8, RGB, stored channels-last
+    labels: Tensor  # [N] int64
+
+    def to(self, device: torch.device) -> Pixels:
+        """The same on another device."""
+        return Pixels(self.images.to(device), self.labels.to(device))
+
+
+def decode_all(images: LabelledImages, size: int, what: str, progress: Progress = silent) -> Pixels:
+    """Decode every image to ``size`` x ``size`` pixels, in row order.
+
+    The whole image is squeezed into the square, with Pillow's bilinear filter (which averages over all pixels
+    when it shrinks); the same bytes give the same pixels whatever the number of cores.
+
+    Args:
+        images: the set.
+        size: pixels.
+        what: what to call the set in progress.
+        progress: called as images are done.
+
+    Raises:
+        TrainingError: too many images for the memory.
+        SourceError: an image that cannot be read or decoded.
+    """
+    num = len(images)
+    _check_memory(num, size)
+    out = torch.empty(num, size, size, 3, dtype=torch.uint8)
+    array = out.numpy()
+
+    def decode(row: int) -> None:
+        array[row] = _square(images.image(row), size)
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # Pillow decodes outside the GIL
+        for start in range(0, num, _CHUNK):
+            rows = range(start, min(start + _CHUNK, num))
+            for _ in pool.map(decode, rows):
+                pass
+            progress(f"decoding {what}", rows[-1] + 1, num)
+    labels = torch.from_numpy(np.asarray(images.labels, dtype=np.int64).copy())
+    return Pixels(out.permute(0, 3, 1, 2), labels)
+
+
+def available_memory_bytes() -> int:
+    """Memory that this process may still take: the least of what is free, its cgroup's and its own limit."""
+    limits = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    try:
+        with open("/proc/meminfo") as lines:
+            limits = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")] or limits
+    except OSError:
+        pass  # not Linux: the free pages must do
+    group = Path("/sys/fs/cgroup")
+    try:
+        most = (group / "memory.max").read_text().strip()
+        if most != "max":
+            limits.append(int(most) - int((group / "memory.current").read_text()))
+    except OSError:
+        pass  # no cgroup of one's own
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        limits.append(soft)
+    return max(min(limits), 0)
+
+
+def _check_memory(num: int, size: int) -> None:
+    needed, available = num * size * size * 3, available_memory_bytes()
+    if needed > 0.8 * available:
+        raise TrainingError(
+            f"{num:,} images at {size} px need {needed / 1e9:.1f} GB, {available / 1e9:.1f} GB of memory are free; "
+            f"take a smaller --image-size, or a smaller set"
+        )
+
+
+def _square(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=None)
+    return np.asarray(image)

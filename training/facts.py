@@ -1,0 +1,100 @@
+"""What is known of a training set before training: the ground on which options are chosen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from noisyweb.errors import TrainingError
+
+
+class LabelledImages(Protocol):
+    """What training needs of a manifest; `noisyweb.data.NoisyImages` has it."""
+
+    class_names: list[str]
+    labels: npt.NDArray[np.int32]
+    is_clean: npt.NDArray[np.bool_]
+    true_labels: npt.NDArray[np.int32]
+    ids: list[str]
+    info: Mapping[str, Any]
+    root: Path | None
+
+    def __len__(self) -> int: ...
+
+    def encoded(self, row: int) -> bytes | memoryview | None: ...
+
+    def image(self, row: int) -> Image.Image: ...
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A training set in a few numbers.
+
+    Attributes:
+        dataset, edition, kind: as the manifest says.
+        level: share of wrong labels, 0..1, as the manifest says.
+        num_classes, num_images: sizes.
+        num_validation: clean validation images; 0 if there are none.
+        image_px: median over a sample of the shorter side, in pixels.
+        digest: SHA-256 (hex) over classes, ids and labels: equal digests mean the same training set.
+    """
+
+    dataset: str
+    edition: str
+    kind: str
+    level: float
+    num_classes: int
+    num_images: int
+    num_validation: int
+    image_px: int
+    digest: str
+
+
+def facts_of(images: LabelledImages, num_validation: int, where: str) -> Facts:
+    """Look at a training set.
+
+    Raises:
+        TrainingError: it is empty, or its rows hold no image bytes.
+        SourceError: an image cannot be read.
+    """
+    if len(images) == 0:
+        raise TrainingError(f"{where}: the manifest has no rows; build it again")
+    info = images.info
+    return Facts(
+        dataset=str(info.get("dataset") or "unnamed"),
+        edition=str(info.get("edition") or "unknown"),
+        kind=str(info.get("kind") or "unknown"),
+        level=float(info["level"]) if info.get("level") is not None else float(np.mean(~images.is_clean)),
+        num_classes=len(images.class_names),
+        num_images=len(images),
+        num_validation=num_validation,
+        image_px=_median_side(images, where),
+        digest=_digest(images.class_names, images.ids, images.labels),
+    )
+
+
+def _median_side(images: LabelledImages, where: str, num_sampled: int = 64) -> int:
+    rows = np.unique(np.linspace(0, len(images) - 1, num_sampled).astype(int))
+    sides = []
+    for row in map(int, rows):
+        if images.root is None and images.encoded(row) is None:
+            raise TrainingError(
+                f"{where}: row {row} ({images.ids[row]}) has no image bytes, only a path; training needs the images: "
+                "name their folder with --root, or build the manifest with them at hand"
+            )
+        sides.append(min(images.image(row).size))
+    return int(np.median(sides))
+
+
+def _digest(class_names: Sequence[str], ids: Sequence[str], labels: npt.NDArray[np.int32]) -> str:
+    digest = hashlib.sha256("\0".join(class_names).encode())
+    digest.update("\0".join(ids).encode("utf-8", "surrogatepass"))
+    digest.update(np.ascontiguousarray(labels, dtype="<i4").tobytes())
+    return digest.hexdigest()

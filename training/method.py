@@ -1,0 +1,124 @@
+"""What a training method is: the seam between the loop and the files of `noisyweb.training.methods`.
+
+The loop owns data, device, precision, optimizer and checkpoints; a method only turns a batch into a loss.
+Shapes: B batch, K classes, C x H x W image.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from noisyweb import plugins
+from noisyweb.errors import TrainingError
+from noisyweb.training.facts import Facts
+
+PACKAGE = "noisyweb.training.methods"
+
+
+class Student(Protocol):
+    """The network in training, as a method sees it; logits are float32, [B, K]."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Forward with gradient; updates the running statistics of batch norms."""
+        ...
+
+    def peek(self, images: Tensor) -> Tensor:
+        """Forward without gradient: batch statistics, but running statistics stay as they are."""
+        ...
+
+
+class Batch(NamedTuple):
+    """One batch after augmentation."""
+
+    images: Tensor  # [B, C, H, W] float32 in [-1, 1]
+    labels: Tensor  # [B] int64, as given in the manifest
+    rows: Tensor  # [B] int64, the examples' rows in the manifest
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How far the training is.
+
+    Attributes:
+        step: steps done, 0-based; below ``num_steps``.
+        num_steps: steps of the whole training.
+        steps_per_epoch: steps in one pass over the training set.
+    """
+
+    step: int
+    num_steps: int
+    steps_per_epoch: int
+
+    @property
+    def percent(self) -> int:
+        """Whole percents of the training that are done, 0..99."""
+        return 100 * self.step // self.num_steps
+
+    def first_step_of(self, percent: int) -> int:
+        """The first step at which `percent` has this value or more."""
+        return -(-percent * self.num_steps // 100)
+
+
+class StepResult(NamedTuple):
+    """What one step gives: the loss to minimise, and what it saw of each example (None: nothing)."""
+
+    loss: Tensor  # scalar with gradient
+    example_loss: Tensor | None = None  # [B] cross-entropy of the unmixed image with its given label
+    predicted: Tensor | None = None  # [B] int64, the class predicted for the unmixed image
+    weight: Tensor | None = None  # [B] in [0, 1]: how far the method trusts the label
+
+
+class Method(Protocol):
+    """One way of learning from labels of which some are wrong."""
+
+    def step(self, student: Student, batch: Batch, clock: Clock, generator: torch.Generator) -> StepResult:
+        """The loss of one batch; every random draw comes from ``generator``."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the method carries from step to step; the tensors themselves, which the loop restores."""
+        ...
+
+
+def load_method(name: str) -> ModuleType:
+    """A method's module.
+
+    Raises:
+        UnknownNameError: there is no method of that name.
+    """
+    return plugins.load(PACKAGE, "method", name)
+
+
+def resolve_options(name: str, given: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """All of a method's options, those left open filled in.
+
+    Args:
+        name: the method.
+        given: the options that the user named; None counts as left open.
+        facts: what is known of the training set.
+
+    Raises:
+        TrainingError: the method has no such option, or the value is out of range.
+    """
+    module = load_method(name)
+    named = {key: value for key, value in given.items() if value is not None}
+    known = [field.name for field in dataclasses.fields(module.Options)]
+    for key in named:
+        if key not in known:
+            has = f"it has {', '.join(known)}" if known else "it has no options"
+            raise TrainingError(f"method {name!r} has no option {key!r}; {has}")
+    return dataclasses.asdict(module.resolve(named, facts))
+
+
+def create_method(name: str, options: Mapping[str, Any], num_classes: int, device: torch.device) -> Method:
+    """A method ready to train, from its resolved options."""
+    module = load_method(name)
+    method: Method = module.create(module.Options(**options), num_classes, device)
+    return method

@@ -1,0 +1,151 @@
+"""A training in progress: everything that must survive for it to go on exactly.
+
+There is no generator among it: every step seeds its own from the run's seed and the step's number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from noisyweb.errors import CorruptFileError
+from noisyweb.training.average import WeightAverage
+from noisyweb.training.config import TrainConfig
+from noisyweb.training.method import Batch, Clock, StepResult, create_method
+from noisyweb.training.models import build_model
+from noisyweb.training.sampling import seed_of
+from noisyweb.training.schedule import factor
+from noisyweb.training.student import Student
+
+
+class TrainingState:
+    """Network, averaged network, optimizer, method, and what has been seen so far.
+
+    Args:
+        config: the run.
+        num_classes: K.
+        num_rows: N, training rows.
+
+    Attributes:
+        step: steps done.
+        seconds: spent, with evaluations.
+        history: a row of `noisyweb.training.metrics.METRICS` for each epoch done.
+        losses: [num_steps], what each step minimised; NaN for those to come.
+        row_loss, row_predicted, row_weight: [N], of this epoch; NaN and -1 where nothing is known.
+    """
+
+    def __init__(self, config: TrainConfig, num_classes: int, num_rows: int) -> None:
+        self.config = config
+        self.steps_per_epoch = num_rows // config.batch_size
+        self.num_steps = self.steps_per_epoch * config.epochs
+        device = torch.device(config.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(config.seed, "weights"))
+            self.network = build_model(config.model, num_classes).to(device).train()
+        self.student = Student(self.network, config.precision, config.channels_last)
+        self.average = WeightAverage(self.network, config.average_decay)
+        self.optimizer = _optimizer(self.network, config)
+        self.method = create_method(config.method, config.options, num_classes, device)
+        self.step, self.seconds, self.epoch_seconds = 0, 0.0, 0.0
+        self.history: list[dict[str, Any]] = []
+        self.losses = torch.full((self.num_steps,), torch.nan, device=device)
+        self.row_loss = torch.full((num_rows,), torch.nan, device=device)
+        self.row_weight = torch.full((num_rows,), torch.nan, device=device)
+        self.row_predicted = torch.full((num_rows,), -1, device=device)
+
+    @property
+    def clock(self) -> Clock:
+        """The step that comes next."""
+        return Clock(self.step, self.num_steps, self.steps_per_epoch)
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the step that comes next."""
+        return self.config.lr * factor(self.config.schedule, self.config.warmup, self.clock)
+
+    def descend(self, loss: Tensor) -> None:
+        """One step of the optimizer, taken in by the average."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.average.update(self.step)
+
+    def record(self, batch: Batch, result: StepResult) -> None:
+        """Keep what the step saw; nothing here waits for the device."""
+        self.losses[self.step] = result.loss.detach()
+        if result.example_loss is not None:
+            self.row_loss[batch.rows] = result.example_loss.float()
+        if result.predicted is not None:
+            self.row_predicted[batch.rows] = result.predicted
+        if result.weight is not None:
+            self.row_weight[batch.rows] = result.weight.float()
+
+    def forget_epoch(self) -> None:
+        """Clear what is kept of one epoch only."""
+        self.row_loss.fill_(torch.nan)
+        self.row_weight.fill_(torch.nan)
+        self.row_predicted.fill_(-1)
+        self.epoch_seconds = 0.0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state by name; the tensors themselves, not copies."""
+        found = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        found |= {f"average.{name}": tensor for name, tensor in self.average.network.named_parameters()}
+        found |= {f"method.{name}": tensor for name, tensor in self.method.state().items()}
+        for name, parameter in self.network.named_parameters():
+            for key, moment in self.optimizer.state[parameter].items():
+                if moment is not None:
+                    found[f"optimizer.{key}.{name}"] = moment
+        kept = {"losses": self.losses, "row_loss": self.row_loss}
+        kept |= {"row_weight": self.row_weight, "row_predicted": self.row_predicted}
+        return found | kept
+
+    def info(self) -> dict[str, Any]:
+        """The rest of the state, as JSON can say it."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "epoch_seconds": self.epoch_seconds,
+            "history": self.history,
+            "method": self.config.method,
+            "config_digest": self.config.digest,
+        }
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor], info: dict[str, Any], where: str) -> None:
+        """Take over a checkpoint of the same configuration.
+
+        Raises:
+            CorruptFileError: it does not hold what this state needs.
+        """
+        for name, parameter in self.network.named_parameters():  # optimizers make theirs at the first step
+            for key in _MOMENTS[self.config.optimizer]:
+                if (moment := tensors.get(f"optimizer.{key}.{name}")) is not None:
+                    like = torch.zeros_like(parameter) if moment.dim() else torch.zeros(())
+                    self.optimizer.state[parameter][key] = like
+        mine = self.tensors()
+        unlike = [name for name in mine if name not in tensors or tensors[name].shape != mine[name].shape]
+        unlike += [name for name in tensors if name not in mine]
+        if unlike:
+            raise CorruptFileError(f"{where}: {unlike[0]} is not what this run needs; train again with --overwrite")
+        for name, tensor in mine.items():
+            tensor.copy_(tensors[name])
+        self.step, self.history = int(info["step"]), list(info["history"])
+        self.seconds, self.epoch_seconds = float(info["seconds"]), float(info["epoch_seconds"])
+
+
+_MOMENTS = {"sgd": ("momentum_buffer",), "adamw": ("exp_avg", "exp_avg_sq", "step")}
+
+
+def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """SGD or AdamW; weight decay on kernels only, not on biases and norms."""
+    kernels = [weight for weight in network.parameters() if weight.dim() > 1]
+    others = [weight for weight in network.parameters() if weight.dim() <= 1]
+    groups = [{"params": kernels, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)

@@ -1,0 +1,45 @@
+"""The network in training: precision, memory layout, and which forward touches the running statistics."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class Student:
+    """A network as the methods see it (`noisyweb.training.method.Student`).
+
+    Args:
+        network: gives logits [B, K] for images [B, C, H, W]; already on its device.
+        precision: "bf16" runs the forward under autocast, "fp32" does not.
+        channels_last: give images in that memory layout.
+    """
+
+    def __init__(self, network: nn.Module, precision: str, channels_last: bool) -> None:
+        self.network = network
+        self._device = next(network.parameters()).device
+        self._half = precision == "bf16"
+        self._layout = torch.channels_last if channels_last else torch.contiguous_format
+        network.to(memory_format=self._layout)  # type: ignore[call-overload]
+        self._norms = [
+            module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
+        ]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits [B, K] in float32, in the network's own mode (train or eval)."""
+        images = images.contiguous(memory_format=self._layout)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+            logits: Tensor = self.network(images)
+        return logits.float()
+
+    @torch.no_grad()
+    def peek(self, images: Tensor) -> Tensor:
+        """Logits [B, K] as in training, without gradient and without a trace in the running statistics."""
+        for norm in self._norms:
+            norm.track_running_stats = False  # in train mode: batch statistics, and nothing to update
+        try:
+            return self(images)
+        finally:
+            for norm in self._norms:
+                norm.track_running_stats = True
