@@ -129,5 +129,8 @@ td { overflow-wrap: anywhere; }
 td, th { text-align: left; padding: .2rem 1.2rem .2rem 0; border-bottom: 1px solid var(--line); }
 th { color: var(--pale); font-weight: 500; }
 img { max-width: 100%; height: auto; border: 1px solid var(--line); }
-@media (max-width: 40rem) { .step { grid-template-columns: 1fr 6rem; gap: 0 .8rem; margin: .6rem 0; } .step .name { grid-column: 1 / -1; } }
+@media (max-width: 40rem) {
+  .step { grid-template-columns: 1fr 6rem; gap: 0 .8rem; margin: .6rem 0; }
+  .step .name { grid-column: 1 / -1; }
+}
 """
