@@ -204,7 +204,7 @@ class _Group:
     """One row group's bytes as one buffer with offsets, so that a row is a slice."""
 
     def __init__(self, values: pa.BinaryArray) -> None:
-        self.missing: list[bool] = values.is_null().to_pylist()
+        self.missing: list[bool] = values.is_null().to_pylist() if values.null_count else [False] * len(values)
         offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
         self.offsets: list[int] = offsets.tolist()
         self.data = memoryview(values.buffers()[2] or b"")
