@@ -7,6 +7,7 @@ as a plain sequence.
 from __future__ import annotations
 
 import io
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -149,7 +150,10 @@ def _info(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _EncodedImages:
-    """Encoded images by row, from row groups that are read when needed and kept while they fit."""
+    """Encoded images by row, from row groups that are read when needed and kept while they fit.
+
+    Threads may share it: one reads at a time, since an open Parquet file is not safe to share.
+    """
 
     def __init__(self, files: tuple[Path, ...], cache_bytes: int) -> None:
         self._files, self._cache_bytes = files, cache_bytes
@@ -162,17 +166,25 @@ class _EncodedImages:
         starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._group_of = np.repeat(np.arange(len(sizes)), sizes).tolist()
         self._start = starts.tolist()
+        self._reading = threading.Lock()
         self._opened: dict[int, pq.ParquetFile] = {}
         self._kept: OrderedDict[int, _Group] = OrderedDict()
         self._held = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Workers read for themselves: what is kept here is not sent to them."""
-        return {**self.__dict__, "_opened": {}, "_kept": OrderedDict(), "_held": 0}
+        fresh = {"_reading": None, "_opened": {}, "_kept": OrderedDict(), "_held": 0}
+        return {**self.__dict__, **fresh}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _reading=threading.Lock())
 
     def get(self, index: int) -> memoryview | None:
         number = self._group_of[index]
-        group = self._kept.get(number) or self._load(number)
+        group = self._kept.get(number)
+        if group is None:
+            with self._reading:
+                group = self._kept.get(number) or self._load(number)
         row = index - self._start[number]
         return None if group.missing[row] else group.data[group.offsets[row] : group.offsets[row + 1]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -72,6 +73,18 @@ def test_a_loader_gives_every_row_once(folder: Path, workers: int) -> None:
     loader = torch.utils.data.DataLoader(data, batch_size=64, num_workers=workers, shuffle=True)
     labels = torch.cat([labels for _, labels in loader])
     assert torch.bincount(labels).tolist() == [300, 280, 310]
+
+
+@pytest.mark.parametrize("cache_bytes", [1, 2_000_000_000])
+def test_threads_may_share_it(folder: Path, cache_bytes: int) -> None:
+    """An open Parquet file that two threads read at once never answers."""
+    expected = [image_id(data or b"") for data, _ in open_manifest(folder).images()]
+    rows = np.random.default_rng(0).permutation(890).tolist()
+    for _ in range(5):
+        data = NoisyImages(folder, cache_bytes=cache_bytes)
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda row, data=data: image_id(bytes(data.encoded(row) or b"")), rows))
+        assert found == [expected[row] for row in rows]
 
 
 def test_a_small_cache_changes_nothing_but_speed(folder: Path) -> None:
