@@ -25,6 +25,7 @@ test:
 	$(PYTHON) -m pytest
 
 bench:
+	$(dir $(PYTHON))noisyweb build --dataset cars --noise 0.4
 	for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(PYTHON) $$script || exit 1; done
 
 docs:

@@ -13,8 +13,8 @@ from noisyweb.training.method import resolve_options
 from noisyweb.training.models import check_model
 from noisyweb.training.schedule import SCHEDULES
 
-CPU_SECONDS = 200
-"""What a training on a CPU may take, with the evaluations; 2 cores with bfloat16 are meant."""
+CPU_SECONDS = 300
+"""What a training on a CPU may take, with the evaluations; 2 cores with bfloat16 are meant, which need less."""
 
 CPU_PIXELS_PER_CORE_S = {True: 2.0e6, False: 0.9e6}
 """Pixels a core trains on in a second with the ``small`` model, with and without bfloat16; kept on the low side."""

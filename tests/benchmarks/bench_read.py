@@ -1,6 +1,6 @@
 """Reading a manifest through the torch data set, beside Pillow decoding the same bytes in the same run.
 
-Usage: python tests/benchmarks/bench_read.py MANIFEST [--rows 5000] [--rounds 7]
+Usage: python tests/benchmarks/bench_read.py [MANIFEST] [--rows 5000] [--rounds 7]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BOUND = 0.9
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("manifest", type=Path)
+    parser.add_argument("manifest", type=Path, nargs="?", default=Path("builds/cars/red_noise_nl_0.4"))
     parser.add_argument("--rows", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
