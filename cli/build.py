@@ -62,7 +62,7 @@ def build(
         for built in build_levels(
             chosen, kind=kind, levels=levels, seed=seed, out=out, overwrite=overwrite, progress=progress
         ):
-            typer.echo(summary(built))
+            progress.say(summary(built))
 
 
 def choose_edition(dataset: Dataset, edition: str | None, workspace: Path | None) -> tuple[Dataset, str]:

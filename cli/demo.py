@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from noisyweb.build import Built
-    from noisyweb.progress import Progress
+    from noisyweb.cli._bars import Bars
     from noisyweb.workspace import Workspace
 
 CLASSES = (
@@ -65,10 +65,10 @@ def demo(
             definition = write_subset(out, CLASSES, "demo", "workspace")
         workspace = Workspace(out / "workspace", create=True)
         with watch("crawl, dedup, vote"), serve(CLASSES) as web:
-            typer.echo(f"a web of {len(web.served):,} drawn hits at {web.search_url}")
+            progress.say(f"a web of {len(web.served):,} drawn hits at {web.search_url}")
             _crawl(workspace, web.api_url, progress)
             _dedup(workspace, definition, progress)
-            _vote(workspace, web.truth(), out, seed)
+            _vote(workspace, web.truth(), out, seed, progress)
         with watch("blend"):
             built = _blend(definition, out, seed, progress)
         runs = {}
@@ -107,7 +107,7 @@ class _Watch:
         self.seconds[stage] = time.perf_counter() - start
 
 
-def _crawl(workspace: Workspace, base_url: str, progress: Progress) -> None:
+def _crawl(workspace: Workspace, base_url: str, progress: Bars) -> None:
     import asyncio
 
     from noisyweb.crawl import crawl, provider_choices
@@ -116,19 +116,19 @@ def _crawl(workspace: Workspace, base_url: str, progress: Progress) -> None:
     limits = Limits(interval_s=0, per_host=8, total_s=2.0, read_s=2.0, tries=1)
     providers = provider_choices(["openverse"], base_url)
     job = crawl(workspace, CLASSES, providers, 400, allow_loopback=True, limits=limits, progress=progress)
-    typer.echo("\n".join(asyncio.run(job).lines()[:2]))
+    progress.say("\n".join(asyncio.run(job).lines()[:2]))
 
 
-def _dedup(workspace: Workspace, definition: Path, progress: Progress) -> None:
+def _dedup(workspace: Workspace, definition: Path, progress: Bars) -> None:
     from noisyweb.dataset import read_definition
     from noisyweb.dedup import dedup
 
     dataset = read_definition(definition)
     report = dedup(workspace, dataset.train(), dataset.validation(), progress=progress)
-    typer.echo("\n".join(report.lines()[:2]))
+    progress.say("\n".join(report.lines()[:2]))
 
 
-def _vote(workspace: Workspace, truth: Any, out: Path, seed: int) -> None:
+def _vote(workspace: Workspace, truth: Any, out: Path, seed: int, progress: Bars) -> None:
     import pyarrow.parquet as pq
 
     from noisyweb import plugins
@@ -142,10 +142,10 @@ def _vote(workspace: Workspace, truth: Any, out: Path, seed: int) -> None:
         add(workspace, backend.collect(questions(workspace), options))
         update(workspace, min_votes=3)
     for line in summary(workspace.read("votes"), workspace.read("verdicts")):
-        typer.echo(line)
+        progress.say(line)
 
 
-def _blend(definition: Path, out: Path, seed: int, progress: Progress) -> Built:
+def _blend(definition: Path, out: Path, seed: int, progress: Bars) -> Built:
     from noisyweb.build import build
     from noisyweb.cli.build import summary
     from noisyweb.dataset import read_definition
@@ -154,11 +154,11 @@ def _blend(definition: Path, out: Path, seed: int, progress: Progress) -> Built:
     levels = [parse_level(LEVEL)]
     dataset = read_definition(definition)
     *_, built = build(dataset, kind="red", levels=levels, seed=seed, out=out / "builds", progress=progress)
-    typer.echo(summary(built))
+    progress.say(summary(built))
     return built
 
 
-def _train(folder: Path, method: str, out: Path, seed: int, epochs: int, progress: Progress) -> dict[str, Any]:
+def _train(folder: Path, method: str, out: Path, seed: int, epochs: int, progress: Bars) -> dict[str, Any]:
     from noisyweb.errors import MissingExtraError
 
     try:
@@ -169,12 +169,8 @@ def _train(folder: Path, method: str, out: Path, seed: int, epochs: int, progres
     wishes = Wishes(method=method, epochs=epochs, seed=seed, image_size=48, device="cpu")
     plan = make_plan(folder, wishes, out=out / "runs" / method)
 
-    def of_this_method(what: str, done: int, total: int) -> None:
-        progress(f"{what} ({method})", done, total)
-
-    report: Callable[[str, int, int], None] = of_this_method
-    summary = run(plan, progress=report)
-    typer.echo(f"{method}: validation accuracy {summary['final_val_accuracy']:.1%} (chance {summary['chance']:.1%})")
+    summary = run(plan, progress=lambda what, done, total: progress(f"{what} ({method})", done, total))
+    progress.say(f"{method}: validation accuracy {summary['final_val_accuracy']:.1%} (chance {summary['chance']:.1%})")
     return summary
 
 

@@ -59,6 +59,7 @@ def train(
       noisyweb train --manifest builds/cars/red_noise_nl_0.4 --method standard --epochs 30 --seed 1
       noisyweb train --manifest builds/cars/red_noise_nl_0.4 --method mentormix --alpha 2 --dry-run
     """
+    from noisyweb.cli._bars import bars
     from noisyweb.errors import MissingExtraError
 
     try:
@@ -105,8 +106,10 @@ def train(
         typer.echo("this run is finished already")
         _print_summary(run(plan), plan)
         return
-    with _training_bars(plan.config.batch_size) as (progress, say):
-        summary = run(plan, overwrite=overwrite, progress=progress, epoch_done=lambda row: say(_epoch_line(row, plan)))
+    with bars({"training": plan.config.batch_size}) as shown:
+        summary = run(
+            plan, overwrite=overwrite, progress=shown, epoch_done=lambda row: shown.say(_epoch_line(row, plan))
+        )
     _print_summary(summary, plan)
 
 
@@ -155,40 +158,3 @@ def _print_summary(summary: dict[str, Any], plan: Any) -> None:
             f"final {summary['final_val_accuracy']:.2%}; chance is {summary['chance']:.2%}"
         )
     typer.echo(f"{summary['seconds']:.0f} s, {summary['images_per_s']:,.0f} images/s -> {plan.folder.path}")
-
-
-def _training_bars(batch_size: int) -> Any:
-    """A context giving a progress callback, drawn with images/s on standard error, and a way to print above it."""
-    import contextlib
-    import sys
-    from collections.abc import Callable, Iterator
-
-    from rich.console import Console
-    from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TimeRemainingColumn as Remaining
-    from rich.text import Text
-
-    class Speed(ProgressColumn):
-        """Images a second: steps count for a batch each."""
-
-        def render(self, task: Task) -> Text:
-            images = batch_size if task.description == "training" else 1
-            return Text(f"{images * (task.speed or 0):,.0f} images/s", style="progress.data.speed")
-
-    @contextlib.contextmanager
-    def bars() -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
-        console = Console(file=sys.stderr)
-        columns = (TextColumn("{task.description}"), BarColumn(), Speed(), TimeElapsedColumn(), Remaining())
-        with RichProgress(*columns, console=console, disable=not console.is_terminal) as shown:
-            tasks: dict[str, TaskID] = {}
-
-            def progress(what: str, done: int, total: int) -> None:
-                if what not in tasks:
-                    tasks[what] = shown.add_task(what, total=total or None)
-                shown.update(tasks[what], completed=done, total=total or None)
-
-            # standard output: with a terminal rich puts the line above the bar
-            yield progress, (lambda line: shown.print(line, highlight=False)) if console.is_terminal else typer.echo
-
-    return bars()

@@ -27,7 +27,7 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A build, 
     with bars() as progress:
         for build in builds_in(folder):
             proven = verify_build(build, progress)
-            typer.echo(
+            progress.say(
                 f"{build}: ok, {proven.num_rows:,} rows, {proven.num_wrong:,} wrong, "
                 f"{proven.num_hashed:,} images hashed"
             )
