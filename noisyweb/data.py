@@ -173,7 +173,7 @@ class _EncodedImages:
 
     def __getstate__(self) -> dict[str, Any]:
         """Workers read for themselves: what is kept here is not sent to them."""
-        fresh = {"_reading": None, "_opened": {}, "_kept": OrderedDict(), "_held": 0}
+        fresh: dict[str, Any] = {"_reading": None, "_opened": {}, "_kept": OrderedDict(), "_held": 0}
         return {**self.__dict__, **fresh}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -14,6 +14,10 @@ if venv/bin/python -c "import torch" 2>/dev/null; then echo "the core install mu
 venv/bin/noisyweb datasets
 venv/bin/noisyweb build --dataset cars --kind blue --noise 0 --out built
 venv/bin/noisyweb verify built
-venv/bin/noisyweb train --manifest built/cars/blue_noise_nl_0.0 2>&1 | grep -q "pip install 'noisyweb\[train\]'"
+refusal=$(venv/bin/noisyweb train --manifest built/cars/blue_noise_nl_0.0 2>&1 || true)
+case $refusal in
+    *"pip install 'noisyweb[train]'"*) ;;
+    *) echo "train without torch must say how to install it, and said: $refusal" >&2; exit 1 ;;
+esac
 du -sm venv | awk '{print "core install: " $1 " MB"}'
 echo "wheel: ok"
