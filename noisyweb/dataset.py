@@ -86,8 +86,15 @@ class Section:
         return value
 
     def path(self, key: str) -> Path:
-        """One option as a path, relative to the definition's folder."""
-        return self.folder / Path(self.get(key, str)).expanduser()
+        """One option as a path, relative to the definition's folder.
+
+        Raises:
+            DefinitionError: it is missing or no path.
+        """
+        value = self.get(key, str)
+        if "\0" in value or not value:
+            raise DefinitionError(f"{self.where}: {key} = {value!r} is not a path")
+        return self.folder / Path(value).expanduser()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,7 @@ def test_classes_may_be_a_file(tiny: TinySet, file: str, text: str) -> None:
         ),
         (('path = "train"', 'path = "trian"'), r"does not exist; mend 'path'"),
         (('path = "train"', "path = 7"), r"path = 7 is not a str"),
+        (('path = "train"', 'path = "a\\u0000b"'), r"is not a path"),
         (('path = "train"', ""), r"'path' is missing"),
         (('format = "imagefolder"\npath = "train"', 'path = "train"'), r"'format' is missing; expected one of"),
         (('"bee"', '"wasp"'), r"differ from the class names: folder 'bee' is no class \(1 unknown, 1 missing\)"),
@@ -77,6 +79,42 @@ def test_names_of_data_sets() -> None:
         load_dataset("carz")
     with pytest.raises(DefinitionError, match=r"none\.toml: no such file"):
         load_dataset("none.toml")
+
+
+def test_what_looks_like_an_image_file_must_be_one(tiny: TinySet) -> None:
+    folder = tiny.toml.parent / "train" / "bee"
+    (folder / "link.jpg").symlink_to("nowhere")
+    with pytest.raises(SourceError, match=r"link\.jpg: not a file"):
+        load_dataset(str(tiny.toml)).train()
+    (folder / "link.jpg").unlink()
+    (folder / "folder.jpg").mkdir()
+    with pytest.raises(SourceError, match=r"folder\.jpg: not a file"):
+        load_dataset(str(tiny.toml)).train()
+    (folder / "folder.jpg").rmdir()
+    Path(os.fsdecode(bytes(folder) + b"/\xff\xfe.jpg")).write_bytes(b"x")
+    with pytest.raises(SourceError, match=r"its name is not readable text"):
+        load_dataset(str(tiny.toml)).train()
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ([None, {"bytes": b"x", "path": None}], r"image row 0 has neither bytes nor path"),
+        ([{"bytes": b"x", "path": "a"}, {"bytes": None, "path": None}], r"image row 1 has neither bytes nor path"),
+        (
+            [{"bytes": 5, "path": "a"}, {"bytes": 6, "path": "b"}],
+            r"is struct<bytes: int64.*; expected a struct of bytes",
+        ),
+        (["a", "b"], r"is string; expected a struct of bytes and path, or binary"),
+    ],
+)
+def test_images_that_are_none(tmp_path: Path, images: list[object], words: str) -> None:
+    table = pa.table({"image": pa.array(images), "label": pa.array([0, 1])})
+    if pa.types.is_struct(table["image"].type) and not pa.types.is_integer(table["image"].type.field("bytes").type):
+        table = table.set_column(0, "image", table["image"].cast(IMAGE_TYPE))
+    pq.write_table(table, tmp_path / "0.parquet")
+    with pytest.raises(SourceError, match=words):
+        read_definition(define(tmp_path)).train()
 
 
 def test_an_empty_image_is_named(tiny: TinySet) -> None:

@@ -44,7 +44,7 @@ def read(section: Section) -> ImageSet:
     labels: list[int] = []
     for label, name in enumerate(classes):
         if name in folders:
-            files = sorted(file.name for file in (root / name).iterdir() if file.suffix.lower() in SUFFIXES)
+            files = [_checked(file).name for file in sorted((root / name).iterdir()) if file.suffix.lower() in SUFFIXES]
             paths.extend(f"{name}/{file}" for file in files)
             labels.extend([label] * len(files))
 
@@ -53,6 +53,15 @@ def read(section: Section) -> ImageSet:
             yield read_image_file(root / paths[index])
 
     return ImageSet(paths, np.array(labels, np.int32), classes, load, paths, prefix=section.role)
+
+
+def _checked(path: Path) -> Path:
+    """Refuse now what could not be read or written into a manifest later."""
+    if not path.is_file():
+        raise SourceError(f"image {path}: not a file (a broken link, or a folder named like an image); remove it")
+    if not path.name.isprintable():
+        raise SourceError(f"image {str(path)!r}: its name is not readable text; rename it")
+    return path
 
 
 def read_image_file(path: Path) -> bytes:

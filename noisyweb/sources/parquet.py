@@ -95,7 +95,11 @@ class _RowGroups:
             return []
 
     def paths_and_names(self) -> tuple[list[str], list[str]]:
-        """Each row's path, and a name that survives reordering: its path, or its SHA-256 without one."""
+        """Each row's path, and a name that survives reordering: its path, or its SHA-256 without one.
+
+        Raises:
+            SourceError: a row has neither bytes nor path.
+        """
         paths: list[str | None] = []
         for group in range(len(self._groups)):
             paths.extend(self._column(group)[1])
@@ -103,8 +107,10 @@ class _RowGroups:
             whole = [str(path) for path in paths]
             return whole, whole
         names = []
-        for data in self.load(range(len(paths))):
-            names.append(hashlib.sha256(data or b"").hexdigest())
+        for row, data in enumerate(self.load(range(len(paths)))):
+            if data is None and paths[row] is None:
+                raise SourceError(f"{self._paths_of[0].parent}: image row {row} has neither bytes nor path; remove it")
+            names.append(hashlib.sha256(data).hexdigest() if data is not None else str(paths[row]))
         return [path or name for path, name in zip(paths, names, strict=True)], names
 
     def load(self, indices: Sequence[int]) -> Iterator[bytes | None]:
@@ -123,16 +129,21 @@ class _RowGroups:
         except (pa.ArrowException, OSError) as error:
             raise _corrupt(self._paths_of[f], error) from error
         if pa.types.is_struct(column.type):
-            fields = {field.name for field in column.type}
-            data = column.field("bytes") if "bytes" in fields else None
-            paths = column.field("path").to_pylist() if "path" in fields else [None] * len(column)
-            return data, paths
-        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            fields = {field.name: field.type for field in column.type}
+            if _is_bytes(fields.get("bytes", pa.binary())) and pa.types.is_string(fields.get("path", pa.string())):
+                # flatten, unlike field, makes the parts of an empty row empty
+                parts = dict(zip(fields, column.flatten(), strict=True))
+                return parts.get("bytes"), parts["path"].to_pylist() if "path" in parts else [None] * len(column)
+        elif _is_bytes(column.type):
             return column, [None] * len(column)
         raise SourceError(
             f"{self._paths_of[f]}: column {self._image!r} is {column.type}; "
             "expected a struct of bytes and path, or binary"
         )
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _open(path: Path) -> pq.ParquetFile:
