@@ -84,6 +84,22 @@ def read_lock(folder: Path) -> dict[str, Any]:
         raise SourceError(f"{folder}: no {LOCK_NAME} in it; expected a folder that `noisyweb build` wrote") from None
     except ValueError as error:
         raise CorruptFileError(f"{path}: not valid JSON ({error}); build it again") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not _is_complete(content):
         raise CorruptFileError(f"{path}: not a lock file of format {FORMAT}; build it again with this version")
     return content
+
+
+def _is_complete(content: Mapping[str, Any]) -> bool:
+    """Whether everything that is read from a lock file is there and of its type."""
+    try:
+        options, classes, result = content["options"], content["classes"], content["result"]
+        texts = [options["dataset"], options["title"], options["edition"], options["split"], classes["sha256"]]
+        texts += content["notes"]
+        texts += [file["sha256"] for file in content["files"].values()]
+        if options["split"] == "train":
+            texts += [options["kind"], options["level"]]
+        numbers = [classes["number"], result["rows"], result["wrong"], *result["noise"].values()]
+        numbers += [*result["class_sizes"], *(file["bytes"] for file in content["files"].values())]
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return all(isinstance(text, str) for text in texts) and all(isinstance(number, int) for number in numbers)

@@ -111,13 +111,11 @@ class Manifest:
         """What the manifest is: dataset, edition, kind, level, seed, split, class_names."""
         metadata = self._open(self.files[0]).schema_arrow.metadata or {}
         try:
-            info = json.loads(metadata[b"noisyweb"])
-        except (KeyError, ValueError):
+            return _checked_info(json.loads(metadata[b"noisyweb"]))
+        except (KeyError, TypeError, ValueError) as error:
             raise SourceError(
-                f"{self.files[0]}: not a noisyweb manifest (its schema carries no 'noisyweb' metadata)"
-            ) from None
-        assert isinstance(info, dict)
-        return info
+                f"{self.files[0]}: not a noisyweb manifest (the 'noisyweb' metadata of its schema: {error!r})"
+            ) from error
 
     @property
     def class_names(self) -> list[str]:
@@ -126,8 +124,15 @@ class Manifest:
 
     @cached_property
     def rows(self) -> pa.Table:
-        """All columns but the images, all rows."""
-        return pa.concat_tables([self._guard(file, LABEL_COLUMNS) for file in self.files]).combine_chunks()
+        """All columns but the images, all rows.
+
+        Raises:
+            SourceError: the columns are not those of a manifest.
+            CorruptFileError: a file is damaged, a value is missing, or a label is no class.
+        """
+        rows = pa.concat_tables([self._guard(file, LABEL_COLUMNS) for file in self.files]).combine_chunks()
+        _check_values(self.folder, rows, len(self.class_names))
+        return rows
 
     def schema(self, file: Path) -> pa.Schema:
         """The schema of one file."""
@@ -157,9 +162,11 @@ class Manifest:
 
     def _guard(self, file: Path, columns: list[str]) -> pa.Table:
         opened = self._open(file)
-        missing = [name for name in MANIFEST.names if name not in opened.schema_arrow.names]
-        if missing:
-            raise SourceError(f"{file}: not a noisyweb manifest: column {missing[0]!r} is missing")
+        types = dict(zip(opened.schema_arrow.names, opened.schema_arrow.types, strict=True))
+        for column in MANIFEST:
+            if types.get(column.name) != column.type:
+                found = types.get(column.name, "missing")
+                raise SourceError(f"{file}: not a noisyweb manifest: {column.name} is {found}, expected {column.type}")
         try:
             return opened.read(columns=columns)
         except (pa.ArrowException, OSError) as error:
@@ -181,6 +188,41 @@ def open_manifest(folder: str | Path) -> Manifest:
         hint = f"; did you mean {folder / inner[0]}?" if inner else "; build one with `noisyweb build`"
         raise SourceError(f"{folder}: it holds no manifest (no *-NNNNN-of-NNNNN.parquet){hint}")
     return Manifest(folder, tuple(files))
+
+
+def _checked_info(info: Any) -> dict[str, Any]:
+    """Refuse metadata that nobody could work with.
+
+    Raises:
+        KeyError, TypeError, ValueError: something is missing, of another type or out of range.
+    """
+    strings = ["dataset", "title", "edition", "split"]
+    if info["split"] == "train":
+        strings += ["kind", "level"]
+        if not 0 <= float(info["level"]) <= 1:
+            raise ValueError(f"level {info['level']}")
+    for key in strings:
+        if not isinstance(info[key], str):
+            raise TypeError(f"{key} is not text")
+    names = info["class_names"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError("class_names is not a list of names")
+    return dict(info)
+
+
+def _check_values(folder: Path, rows: pa.Table, num_classes: int) -> None:
+    for name in ("image_id", "label", "is_clean", "noise", "source"):
+        if rows.column(name).null_count:
+            row = rows.column(name).is_null().to_pylist().index(True)
+            raise CorruptFileError(f"{folder}: row {row}: {name} is missing; build it again")
+    for name in ("label", "true_label"):
+        values = rows.column(name).fill_null(0).to_numpy()
+        broken = (values < 0) | (values >= num_classes)
+        if broken.any():
+            raise CorruptFileError(
+                f"{folder}: row {int(broken.argmax())}: {name} outside 0..{num_classes - 1} "
+                f"({int(broken.sum()):,} such rows); build it again"
+            )
 
 
 def image_id(data: bytes) -> str:
