@@ -45,7 +45,8 @@ def _write(folder: Path, split: str, num: int, level: float, kind: str, side: in
     wrong[rng.permutation(num)[: round(level * num)]] = True
     label = np.where(wrong, (true + 1) % len(COLOURS), true)
     data = [_png(COLOURS[colour], side, rng) for colour in true]
-    info = {"dataset": "toy", "edition": "drawn", "kind": kind, "level": level, "seed": seed, "split": split}
+    info = {"dataset": "toy", "title": "Toys", "edition": "drawn", "kind": kind, "level": str(level), "seed": seed}
+    info["split"] = split
     schema = manifest_schema(["red", "green", "blue"], info)
     columns = {
         "image_id": [hashlib.sha256(image).hexdigest() for image in data],
