@@ -15,6 +15,10 @@ from pathlib import Path
 from noisyweb.errors import OutputError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_UNUSABLE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG),
+}
 
 
 @contextlib.contextmanager
@@ -28,7 +32,7 @@ def disk_errors(target: Path) -> Iterator[None]:
                 f"{target}: the disk is full ({error.strerror}); nothing was left half-written; "
                 "free some space or name another place with --out"
             ) from error
-        if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)) or error.errno == errno.EROFS:
+        if error.errno in _UNUSABLE:
             raise OutputError(
                 f"{target}: cannot be written ({error.strerror}); name a folder that you may write to"
             ) from error
@@ -72,9 +76,10 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
-            if target.exists():
-                os.replace(target, old)
-            os.replace(temporary, target)
+            with _locked(target.parent):
+                if target.exists():
+                    os.replace(target, old)
+                os.replace(temporary, target)
         finally:
             if old.exists() and not target.exists():
                 os.replace(old, target)

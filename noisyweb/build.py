@@ -28,11 +28,12 @@ from noisyweb.dataset import Dataset
 from noisyweb.errors import CorruptFileError, OutputError, SourceError
 from noisyweb.imageset import ImageSet
 from noisyweb.levels import level_text, num_wrong
-from noisyweb.manifest import LABEL_COLUMNS, manifest_schema, write_shards
+from noisyweb.manifest import LABEL_COLUMNS, image_id, manifest_schema, write_shards
 from noisyweb.progress import Progress, silent
 from noisyweb.rows import manifest_batches
 
 VALIDATION_FOLDER = "clean_validation"
+VALIDATION_IMAGE = "a validation image"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def build(
 ) -> Iterator[Built]:
     """Build the clean validation set (if there is one) and one training set a level.
 
-    Everything that can be checked is checked before the first folder is written.
+    Levels, targets and shortages are checked before the first folder is written; leaks when their row comes.
 
     Args:
         dataset: of `noisyweb.dataset.load_dataset`.
@@ -113,20 +114,25 @@ def build(
     pool = dataset.pool() if module.NOISE == "web" else None
     blends = blend_levels(kind, BlendInput.of(train, pool), list(dict.fromkeys(levels)), seed)
     first = next(blends, None)  # raises on a shortage, before anything is written
-    forbidden: frozenset[str] = frozenset()
+    clean_ids: dict[str, str] = {}
     validation = dataset.validation()
     if validation is not None:
         no_noise = Blend(Decimal(0), validation.labels, np.zeros(len(validation), bool), np.full(len(validation), -1))
         info = {**common, "split": "validation"}
-        built, forbidden = _write(
-            root / VALIDATION_FOLDER, info, validation, None, no_noise, "none", {}, frozenset(), overwrite, progress
+        built, ids = _write(
+            root / VALIDATION_FOLDER, info, validation, None, no_noise, "none", {}, {}, overwrite, progress
         )
+        clean_ids = dict.fromkeys(ids, VALIDATION_IMAGE)
         yield built
     inputs = {"train": lock.input_digest(train)}
     if pool is not None:
         inputs["pool"] = lock.input_digest(pool)
+        # all of them: an image that is replaced at this level must not come back as its own replacement
+        for data in train.load(range(len(train))):
+            if data is not None:
+                clean_ids.setdefault(image_id(data), "a clean training image")
     for (folder, info), blend in zip(targets.items(), _chain(first, blends), strict=True):
-        built, _ = _write(folder, info, train, pool, blend, module.NOISE, inputs, forbidden, True, progress)
+        built, _ = _write(folder, info, train, pool, blend, module.NOISE, inputs, clean_ids, True, progress)
         yield built
     write_documents(root)
 
@@ -139,7 +145,7 @@ def _write(
     blend: Blend,
     noise: str,
     inputs: Mapping[str, Any],
-    forbidden: frozenset[str],
+    clean_ids: Mapping[str, str],
     overwrite: bool,
     progress: Progress,
 ) -> tuple[Built, frozenset[str]]:
@@ -160,9 +166,12 @@ def _write(
 
     notes = (*clean.notes, *(pool.notes if pool else ()))
     with replacing_folder(folder) as temporary:
-        batches = manifest_batches(clean, pool, blend, noise, schema, forbidden, progress, folder.name)
+        batches = manifest_batches(clean, pool, blend, noise, schema, clean_ids, progress, folder.name)
         files = write_shards(temporary, split, schema, kept(batches))
         rows = pa.concat_tables(written)
+        shared = sum(clean_ids.get(found) == VALIDATION_IMAGE for found in rows.column("image_id").to_pylist())
+        if shared:
+            notes += (f"{shared:,} training images are also validation images, byte for byte: accuracies will flatter",)
         counts = Counter(rows.column("noise").to_pylist())
         options = {key: value for key, value in info.items() if key != "class_names"}
         result = {

@@ -114,7 +114,7 @@ class NoisyImages(Dataset[tuple[Any, int]]):
                 return image.convert("RGB")
             image.load()
             return image
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
             raise CorruptFileError(f"{self.folder}: row {index} ({self.ids[index]}) is no image ({error})") from error
 
     def encoded(self, index: int) -> bytes | memoryview | None:

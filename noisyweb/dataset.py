@@ -20,6 +20,7 @@ from __future__ import annotations
 import csv
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -29,6 +30,7 @@ from typing import Any, TypeVar, overload
 from noisyweb import plugins
 from noisyweb.errors import DefinitionError, SourceError, UnknownNameError
 from noisyweb.imageset import ImageSet
+from noisyweb.manifest import DATASET_NAME
 
 T = TypeVar("T")
 
@@ -94,7 +96,10 @@ class Section:
         value = self.get(key, str)
         if "\0" in value or not value:
             raise DefinitionError(f"{self.where}: {key} = {value!r} is not a path")
-        return self.folder / Path(value).expanduser()
+        try:
+            return self.folder / Path(value).expanduser()
+        except RuntimeError as error:
+            raise DefinitionError(f"{self.where}: {key} = {value!r}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,7 @@ class Dataset:
         images: ImageSet = source.read(section)
         if len(images) == 0 and role != "pool":
             raise SourceError(f"{section.where}: no images found; expected at least one")
+        _check_names(section.where, images.class_names)
         expected = section.class_names
         if expected:
             _check_class_names(section.where, images.class_names, expected)
@@ -197,7 +203,7 @@ def read_definition(path: Path) -> Dataset:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DefinitionError(f"{path}: no such file; expected a data-set definition (TOML)") from None
-    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise DefinitionError(f"{path}: cannot be read as a data-set definition ({error})") from error
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(f"{path}: not valid TOML ({error})") from error
@@ -205,11 +211,13 @@ def read_definition(path: Path) -> Dataset:
         if key not in _TOP_KEYS:
             raise DefinitionError(f"{path}: unknown key {key!r}; known: {', '.join(sorted(_TOP_KEYS))}")
     name = content.get("name", path.stem)
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
-        raise DefinitionError(f"{path}: name = {name!r}; expected letters, digits, '-', '_' and '.' only")
+    if not isinstance(name, str) or not re.fullmatch(DATASET_NAME, name):
+        raise DefinitionError(f"{path}: name = {name!r}; expected letters, digits, '-', '_' and '.' only, 100 at most")
     if "train" not in content:
         raise DefinitionError(f"{path}: it has no [train] section; add one with format and path")
-    classes = _declared_classes(path, content.get("classes", []))
+    classes = _declared_classes(path, content["classes"]) if "classes" in content else ()
+    if not isinstance(content.get("edition", ""), str):
+        raise DefinitionError(f"{path}: edition = {content['edition']!r} is not a str")
     sections = {role: _section(path, role, content[role], classes) for role in ROLES if role in content}
     title = str(content.get("title", name))
     return Dataset(name, title, str(content.get("edition", "own")), classes, sections)
@@ -228,6 +236,8 @@ def _declared_classes(path: Path, value: object) -> tuple[str, ...]:
         value = _classes_from_file(path.parent / value)
     if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
         raise DefinitionError(f"{path}: classes must be a list of names or a .txt or .csv file")
+    if not value:
+        raise DefinitionError(f"{path}: classes is empty; name at least one, or leave it to the source")
     if len(set(value)) != len(value):
         twice = next(name for name in value if value.count(name) > 1)
         raise DefinitionError(f"{path}: class {twice!r} is listed twice")
@@ -237,14 +247,23 @@ def _declared_classes(path: Path, value: object) -> tuple[str, ...]:
 def _classes_from_file(path: Path) -> list[str]:
     """Class names from a text file, one a line, or from the column ``class_name`` of a CSV file."""
     try:
-        with path.open(encoding="utf-8", newline="") as handle:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
             if path.suffix == ".csv":
                 return [row["class_name"] for row in csv.DictReader(handle)]
             return [line.strip() for line in handle if line.strip()]
     except FileNotFoundError:
         raise DefinitionError(f"{path}: no such file; expected the class names, one a line") from None
-    except (KeyError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise DefinitionError(f"{path}: cannot be read as class names ({error!r})") from error
+
+
+def _check_names(where: str, names: Sequence[str]) -> None:
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise SourceError(f"{where}: class {twice!r} is there twice; labels would not say which")
+    for name in names:
+        if not name.strip() or any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise SourceError(f"{where}: class name {name!r} is not readable text; rename it")
 
 
 def _check_class_names(where: str, found: Sequence[str], expected: Sequence[str]) -> None:

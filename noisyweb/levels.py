@@ -10,6 +10,9 @@ from noisyweb.errors import LevelError
 PAPER_LEVELS = tuple(Decimal(text) for text in ("0", "0.05", "0.1", "0.15", "0.2", "0.3", "0.4", "0.5", "0.6", "0.8"))
 """The ten levels of "Beyond Synthetic Noise" (Jiang et al. 2020)."""
 
+MAX_DECIMALS = 12
+"""Decimals of a level: more would not change a set of any size, but could make a number too long to work with."""
+
 
 def parse_level(value: str | float | Decimal) -> Decimal:
     """Read a level exactly: ``0.1`` is one tenth, not the float nearest to it.
@@ -24,7 +27,9 @@ def parse_level(value: str | float | Decimal) -> Decimal:
     if not level.is_finite() or not 0 <= level <= 1:
         hint = f"; did you mean {level / 100}?" if level.is_finite() and 1 < level <= 100 else ""
         raise LevelError(f"noise level {value} is outside [0, 1]; it is the share of wrong labels{hint}")
-    return level
+    if int(level.as_tuple().exponent) < -MAX_DECIMALS:
+        raise LevelError(f"noise level {str(value)[:40]} has more than {MAX_DECIMALS} decimals; round it")
+    return abs(level)  # there is no -0
 
 
 def level_text(level: Decimal) -> str:

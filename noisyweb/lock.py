@@ -67,7 +67,8 @@ def write_lock(folder: Path, content: Mapping[str, Any], files: Sequence[Path]) 
 
 def locked_folders(root: Path) -> list[Path]:
     """The build folders directly below a folder, sorted by name."""
-    return sorted(path.parent for path in root.glob(f"*/{LOCK_NAME}"))
+    found = (path.parent for path in root.glob(f"*/{LOCK_NAME}"))
+    return sorted(folder for folder in found if not folder.name.startswith("."))  # hidden: still being written
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def read_lock(folder: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise SourceError(f"{folder}: no {LOCK_NAME} in it; expected a folder that `noisyweb build` wrote") from None
-    except ValueError as error:
+    except (ValueError, RecursionError, IsADirectoryError) as error:
         raise CorruptFileError(f"{path}: not valid JSON ({error}); build it again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or not _is_complete(content):
         raise CorruptFileError(f"{path}: not a lock file of format {FORMAT}; build it again with this version")

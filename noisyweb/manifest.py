@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,10 @@ from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.schemas import MANIFEST
 
 ROWS_PER_GROUP = 500
+GROUP_BYTES = 64_000_000
 SHARD_BYTES = 500_000_000
+
+DATASET_NAME = r"[A-Za-z0-9][\w.-]{0,99}"
 
 LABEL_COLUMNS = [name for name in MANIFEST.names if name != "image"]
 
@@ -112,7 +116,7 @@ class Manifest:
         metadata = self._open(self.files[0]).schema_arrow.metadata or {}
         try:
             return _checked_info(json.loads(metadata[b"noisyweb"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise SourceError(
                 f"{self.files[0]}: not a noisyweb manifest (the 'noisyweb' metadata of its schema: {error!r})"
             ) from error
@@ -204,9 +208,12 @@ def _checked_info(info: Any) -> dict[str, Any]:
     for key in strings:
         if not isinstance(info[key], str):
             raise TypeError(f"{key} is not text")
+    if not re.fullmatch(DATASET_NAME, info["dataset"]):
+        raise ValueError(f"dataset {info['dataset']!r}")
     names = info["class_names"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise TypeError("class_names is not a list of names")
+    "".join(names).encode()  # lone surrogates could not be written anywhere
     return dict(info)
 
 

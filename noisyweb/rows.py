@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 from noisyweb.blend import Blend
 from noisyweb.errors import LeakError, SourceError
 from noisyweb.imageset import ImageSet
-from noisyweb.manifest import ROWS_PER_GROUP, image_id
+from noisyweb.manifest import GROUP_BYTES, ROWS_PER_GROUP, image_id
 from noisyweb.progress import Progress
 from noisyweb.schemas import IMAGE_TYPE, PROVENANCE_COLUMNS
 
@@ -22,7 +22,7 @@ def manifest_batches(
     blend: Blend,
     noise: str,
     schema: pa.Schema,
-    forbidden: frozenset[str],
+    clean_ids: Mapping[str, str],
     progress: Progress,
     what: str,
 ) -> Iterator[pa.RecordBatch]:
@@ -34,7 +34,7 @@ def manifest_batches(
         blend: what to write.
         noise: the ``noise`` column's value for wrong rows.
         schema: of `noisyweb.manifest.manifest_schema`.
-        forbidden: image ids of the validation set; a web image among them is a leak.
+        clean_ids: ids of all clean images, and which they are ("a validation image"); a web image among them is a leak.
         progress, what: told how many rows are done.
 
     Raises:
@@ -43,35 +43,30 @@ def manifest_batches(
     from_web = blend.pool_row >= 0
     clean_bytes = clean.load(np.flatnonzero(~from_web).tolist())
     web_bytes = pool.load(blend.pool_row[from_web].tolist()) if pool else iter(())
-    clean_ids: set[str] = set()
     web_ids: dict[str, str] = {}
-    for start in range(0, len(clean), ROWS_PER_GROUP):
-        rows = range(start, min(start + ROWS_PER_GROUP, len(clean)))
-        ids: list[str] = []
-        images: list[dict[str, object]] = []
-        for row in rows:
-            web = pool if from_web[row] else None
-            origin, index = (clean, row) if web is None else (web, int(blend.pool_row[row]))
-            data = next(clean_bytes if web is None else web_bytes)
-            ids.append(image_id(data) if data is not None else f"{origin.prefix}:{origin.names[index]}")
-            images.append({"bytes": data, "path": _path(origin.paths[index], data)})
-            if web is None:
-                clean_ids.add(ids[-1])
-            else:
-                _check_new(ids[-1], web.names[index], web_ids, forbidden)
-        yield pa.RecordBatch.from_pydict(_columns(clean, pool, blend, noise, rows, ids, images), schema=schema)
-        progress(what, rows.stop, len(clean))
-    for leaked in sorted(clean_ids & web_ids.keys()):
-        raise LeakError(
-            f"web image {web_ids[leaked]} is byte for byte a clean training image ({leaked}); "
-            "run `noisyweb dedup --dataset ...` on the workspace and build again"
-        )
+    ids: list[str] = []
+    images: list[dict[str, object]] = []
+    held = start = 0
+    for row in range(len(clean)):
+        web = pool if from_web[row] else None
+        origin, index = (clean, row) if web is None else (web, int(blend.pool_row[row]))
+        data = next(clean_bytes if web is None else web_bytes)
+        ids.append(image_id(data) if data is not None else f"{origin.prefix}:{origin.names[index]}")
+        images.append({"bytes": data, "path": _path(origin.paths[index], data)})
+        held += len(data or b"")
+        if web is not None:
+            _check_new(ids[-1], web.names[index], web_ids, clean_ids)
+        if len(ids) == ROWS_PER_GROUP or held >= GROUP_BYTES or row + 1 == len(clean):
+            columns = _columns(clean, pool, blend, noise, range(start, row + 1), ids, images)
+            yield pa.RecordBatch.from_pydict(columns, schema=schema)
+            progress(what, row + 1, len(clean))
+            ids, images, held, start = [], [], 0, row + 1
 
 
-def _check_new(found: str, name: str, web_ids: dict[str, str], forbidden: frozenset[str]) -> None:
-    if found in forbidden:
+def _check_new(found: str, name: str, web_ids: dict[str, str], clean_ids: Mapping[str, str]) -> None:
+    if found in clean_ids:
         raise LeakError(
-            f"web image {name} is byte for byte a validation image ({found}); "
+            f"web image {name} is byte for byte {clean_ids[found]} ({found}); "
             "run `noisyweb dedup --dataset ...` on the workspace and build again"
         )
     if found in web_ids:

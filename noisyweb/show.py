@@ -131,7 +131,7 @@ def _caption(pen: ImageDraw.ImageDraw, row: dict[str, object], classes: list[str
 def _text(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, ink: str, width: int) -> None:
     """One line of text, shortened to fit ``width`` pixels."""
     font = ImageFont.load_default(size)
-    text = "".join(c for c in text if c.isprintable())
+    text = "".join(c for c in text[:200] if c.isprintable())
     if pen.textlength(text, font) > width:
         while text and pen.textlength(text + "…", font) > width:
             text = text[:-1]

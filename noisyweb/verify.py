@@ -92,8 +92,8 @@ def _check_files(folder: Path, files: Mapping[str, Any]) -> None:
                 f"{path}: changed since it was built: SHA-256 {found['sha256'][:16]}… ({found['bytes']:,} bytes), "
                 f"the lock file says {expected['sha256'][:16]}… ({expected['bytes']:,} bytes)"
             )
-    for path in sorted(folder.glob("*.parquet")):
-        if path.name not in files:
+    for path in sorted(folder.rglob("*.parquet")):
+        if str(path.relative_to(folder)) not in files:
             raise VerificationError(f"{path}: not in the lock file; a trainer would read it as part of the set")
 
 

@@ -111,3 +111,23 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot be written"), replacing_folder(tmp_path / "file" / "target"):
         pass
+
+
+RACER = """
+import sys
+from pathlib import Path
+from noisyweb.atomic import replacing_folder
+for number in range(40):
+    with replacing_folder(Path(sys.argv[1])) as temporary:
+        (temporary / "file").write_text(str(number))
+"""
+
+
+def test_processes_that_replace_the_same_folder_take_turns(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RACER, str(tmp_path / "target")]
+    racers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    for racer in racers:
+        _, errors = racer.communicate(timeout=60)
+        assert racer.returncode == 0, errors
+    assert names(tmp_path) == ["target"]
+    assert (tmp_path / "target" / "file").read_text() == "39"

@@ -186,6 +186,46 @@ def test_a_leak_is_refused_and_named(tiny: TinySet, tmp_path: Path, into: str, w
     assert not (tmp_path / "out/tiny/red_noise_nl_0.8").exists()
 
 
+@pytest.mark.parametrize("level", ["0.1", "1"])
+def test_a_clean_image_cannot_come_back_as_its_own_replacement(tiny: TinySet, tmp_path: Path, level: str) -> None:
+    tiny.toml.write_text(tiny.toml.read_text().replace('path = "pool"', 'path = "train"'))
+    with pytest.raises(LeakError, match="is byte for byte a clean training image"):
+        build_tiny(tiny, tmp_path / "out", "red", level)
+
+
+def test_a_validation_set_that_was_trained_on_is_noted(tiny: TinySet, tmp_path: Path) -> None:
+    tiny.toml.write_text(tiny.toml.read_text().replace('path = "val"', 'path = "train"'))
+    _, train = build_tiny(tiny, tmp_path / "out", "blue", "0.4")
+    assert train.notes == ("38 training images are also validation images, byte for byte: accuracies will flatter",)
+    assert train.notes[0] in (train.folder.parent / "README.md").read_text()
+
+
+def test_what_is_no_image_by_its_name_is_counted(tiny: TinySet, tmp_path: Path) -> None:
+    (tiny.toml.parent / "train" / "ant" / "sub").mkdir()
+    (tiny.toml.parent / "train" / "bee" / "a.avif").write_bytes(b"x")
+    _, train = build_tiny(tiny, tmp_path / "out", "blue", "0.4")
+    assert train.notes[0].startswith("2 entries of the train folders are no images")
+
+
+def test_what_another_process_is_writing_is_not_in_the_card(tiny: TinySet, tmp_path: Path) -> None:
+    _, train = build_tiny(tiny, tmp_path / "out")
+    shutil.copytree(train.folder, train.folder.parent / ".red_noise_nl_0.8.abcd.tmp")
+    build_tiny(tiny, tmp_path / "out", "red", "0.2")
+    assert "0.8" not in (train.folder.parent / "README.md").read_text()
+
+
+def test_large_images_make_smaller_row_groups(tiny: TinySet, tmp_path: Path) -> None:
+    for path in (tiny.toml.parent / "train").rglob("*.jpg"):
+        with path.open("ab") as handle:
+            handle.write(bytes(5_000_000))  # what follows the end of a JPEG is not looked at
+    _, train = build_tiny(tiny, tmp_path / "out", "blue", "0.4")
+    file = pq.ParquetFile(train.folder / "train-00000-of-00001.parquet")
+    assert [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)] == [13, 13, 12]
+    assert open_manifest(train.folder).rows["image_id"][37].as_py() == image_id(
+        list(open_manifest(train.folder).images())[37][0] or b""
+    )
+
+
 def test_one_image_twice_in_the_pool(tiny: TinySet, tmp_path: Path) -> None:
     for path in sorted((tiny.toml.parent / "pool" / "bee").iterdir())[1:]:
         shutil.copy(path.parent / "000.jpg", path)

@@ -62,6 +62,9 @@ def test_classes_may_be_a_file(tiny: TinySet, file: str, text: str) -> None:
         (('"bee"', '"ant"'), r"class 'ant' is listed twice"),
         (('["ant", "bee", "cat\'s eye"]', '"classes.txt"'), r"classes.txt: no such file"),
         (("[train]", "[train"), r"not valid TOML"),
+        (('["ant", "bee", "cat\'s eye"]', "[]"), r"classes is empty"),
+        (('title = "Tiny test set"', "edition = [1]"), r"edition = \[1\] is not a str"),
+        (('name = "tiny"', f'name = "{"x" * 300}"'), r"100 at most"),
         (('[train]\nformat = "imagefolder"\npath = "train"\n', ""), r"no \[train\] section"),
     ],
 )

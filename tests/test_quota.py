@@ -65,15 +65,15 @@ def test_the_numbers_of_stanford_cars() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [("0", "0.0"), ("0.40", "0.4"), (".05", "0.05"), ("1", "1.0"), ("1e-1", "0.1")]
+    ("text", "shown"), [("0", "0.0"), ("0.40", "0.4"), (".05", "0.05"), ("1", "1.0"), ("1e-1", "0.1"), ("-0", "0.0")]
 )
 def test_level_text(text: str, shown: str) -> None:
     assert level_text(parse_level(text)) == shown
 
 
-@pytest.mark.parametrize("text", ["-0.1", "1.01", "40", "nan", "inf", "forty", "", "0,4"])
+@pytest.mark.parametrize("text", ["-0.1", "1.01", "40", "nan", "inf", "forty", "", "0,4", "1e-13", "1E-99999999"])
 def test_what_is_no_level(text: str) -> None:
-    with pytest.raises(LevelError, match=r"expected|share"):
+    with pytest.raises(LevelError, match=r"expected|share|decimals"):
         parse_level(text)
 
 

@@ -141,6 +141,13 @@ def test_an_added_shard_is_found(copy: Path) -> None:
         verify(copy)
 
 
+def test_a_parquet_file_hidden_deeper_is_found(copy: Path) -> None:
+    (copy / "sub").mkdir()
+    shutil.copy(copy / NAME, copy / "sub" / NAME)
+    with pytest.raises(VerificationError, match="not in the lock file; a trainer would read it"):
+        verify(copy)
+
+
 def test_a_lock_that_lies(copy: Path) -> None:
     lock = json.loads((copy / LOCK_NAME).read_text())
     lock["options"]["level"] = "0.5"

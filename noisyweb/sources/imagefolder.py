@@ -42,9 +42,12 @@ def read(section: Section) -> ImageSet:
         )
     paths: list[str] = []
     labels: list[int] = []
+    passed_over = 0
     for label, name in enumerate(classes):
         if name in folders:
-            files = [_checked(file).name for file in sorted((root / name).iterdir()) if file.suffix.lower() in SUFFIXES]
+            entries = sorted((root / name).iterdir())
+            files = [_checked(file).name for file in entries if file.suffix.lower() in SUFFIXES]
+            passed_over += len(entries) - len(files)
             paths.extend(f"{name}/{file}" for file in files)
             labels.extend([label] * len(files))
 
@@ -52,7 +55,9 @@ def read(section: Section) -> ImageSet:
         for index in indices:
             yield read_image_file(root / paths[index])
 
-    return ImageSet(paths, np.array(labels, np.int32), classes, load, paths, prefix=section.role)
+    notes = (f"{passed_over} entries of the {section.role} folders are no images by their names and were passed over",)
+    labelled = np.array(labels, np.int32)
+    return ImageSet(paths, labelled, classes, load, paths, prefix=section.role, notes=notes if passed_over else ())
 
 
 def _checked(path: Path) -> Path:

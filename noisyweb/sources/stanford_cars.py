@@ -8,6 +8,8 @@ Options:
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,12 @@ _ANNOTATIONS = {
     "train": ("cars_train_annos.mat", "cars_train"),
     "validation": ("cars_test_annos_withlabels.mat", "cars_test"),
 }
+
+_UNREADABLE = (
+    *(ValueError, KeyError, TypeError, NotImplementedError, OSError, EOFError),
+    *(OverflowError, UnboundLocalError, MemoryError, zlib.error, struct.error),
+)
+"""What scipy's reader raises on damaged files."""
 
 
 def read(section: Section) -> ImageSet:
@@ -41,9 +49,9 @@ def read(section: Section) -> ImageSet:
     classes = [str(name) for name in np.atleast_1d(_load(section, devkit / "cars_meta.mat", "class_names"))]
     rows = np.atleast_1d(_load(section, annotations, "annotations"))
     try:
-        labels = np.array([int(row["class"]) - 1 for row in rows], np.int32)
+        labels = np.array([_whole(row["class"]) - 1 for row in rows], np.int32)
         paths = [f"{folder}/{Path(str(row['fname'])).name}" for row in rows]
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise CorruptFileError(f"{annotations}: not the devkit's annotations ({error})") from error
     if len(labels) and (labels.min() < 0 or labels.max() >= len(classes)):
         raise SourceError(f"{annotations}: it has class {labels.max() + 1}; cars_meta.mat names {len(classes)}")
@@ -61,6 +69,12 @@ def read(section: Section) -> ImageSet:
     return ImageSet(paths, labels, classes, load, paths, prefix="stanford-cars")
 
 
+def _whole(value: Any) -> int:
+    if int(value) != value:
+        raise ValueError(f"class {value}")
+    return int(value)
+
+
 def _load(section: Section, path: Path, variable: str) -> Any:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
@@ -69,5 +83,5 @@ def _load(section: Section, path: Path, variable: str) -> Any:
         raise SourceError(f"{section.where}: {path} does not exist; mend 'devkit'")
     try:
         return loadmat(path, variable_names=[variable], squeeze_me=True)[variable]
-    except (MatReadError, ValueError, KeyError, TypeError, NotImplementedError, OSError, EOFError) as error:
+    except (*_UNREADABLE, MatReadError) as error:
         raise CorruptFileError(f"{path}: not a devkit file with {variable!r} ({error})") from error
