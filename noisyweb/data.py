@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from noisyweb.build import VALIDATION_FOLDER
 from noisyweb.errors import CorruptFileError, SourceError
-from noisyweb.manifest import open_manifest
+from noisyweb.manifest import IMAGE_FORMATS, open_manifest
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -37,7 +37,6 @@ else:
                 return cls
 
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 178_956_970
 
 
@@ -107,7 +106,7 @@ class NoisyImages(Dataset[tuple[Any, int]]):
         if data is None:
             data = self._read_path(index)
         try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
             if image.width * image.height > MAX_PIXELS:
                 raise CorruptFileError(f"{self.folder}: row {index} has {image.width}x{image.height} pixels; too many")
             if image.mode != "RGB":

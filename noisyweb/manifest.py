@@ -21,6 +21,9 @@ import pyarrow.parquet as pq
 from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.schemas import MANIFEST
 
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""What Pillow may try on the bytes of a row, and nothing else."""
+
 ROWS_PER_GROUP = 500
 GROUP_BYTES = 64_000_000
 SHARD_BYTES = 500_000_000

@@ -12,9 +12,8 @@ from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 from noisyweb.draws import bits, row_keys
 from noisyweb.errors import SourceError
-from noisyweb.manifest import Manifest
+from noisyweb.manifest import IMAGE_FORMATS, Manifest
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 CELL, PICTURE, CAPTION, MARGIN, HEADER = 208, 192, 62, 12, 56  # pixels
 INK, PALE, RIGHT, WRONG = "#1c2430", "#6b7480", "#1f7a4d", "#c0392b"
 _NAMES = {"web": "web image", "symmetric": "flipped label", "human": "human label"}
@@ -100,7 +99,7 @@ def _picture(sheet: Image.Image, pen: ImageDraw.ImageDraw, data: bytes | None, x
     try:
         if data is None:
             raise UnidentifiedImageError("no image")
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as opened:
             opened.draft("RGB", (PICTURE, PICTURE))
             image = opened.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
