@@ -110,12 +110,15 @@ class _Watch:
 def _crawl(workspace: Workspace, base_url: str, progress: Bars) -> None:
     import asyncio
 
-    from noisyweb.crawl import crawl, provider_choices
+    from noisyweb.crawl import crawl
+    from noisyweb.crawl_plan import CrawlPlan, Provider
+    from noisyweb.crawl_stats import CrawlStats
     from noisyweb.fetch import Limits
+    from noisyweb.hosts import Pace
 
-    limits = Limits(interval_s=0, per_host=8, total_s=2.0, read_s=2.0, tries=1)
-    providers = provider_choices(["openverse"], base_url)
-    job = crawl(workspace, CLASSES, providers, 400, allow_loopback=True, limits=limits, progress=progress)
+    limits = Limits(pace=Pace(concurrency=8, rate=0), total_s=2.0, read_s=2.0, tries=1)
+    plan = CrawlPlan(CLASSES, [Provider("openverse", {"base_url": base_url})], per_class=400)
+    job = crawl(workspace, plan, allow_loopback=True, limits=limits, stats=CrawlStats(progress=progress))
     progress.say("\n".join(asyncio.run(job).lines()[:2]))
 
 

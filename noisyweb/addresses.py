@@ -1,35 +1,36 @@
-"""Which addresses may be connected to, and an HTTP transport that connects to no other.
+"""Which addresses may be connected to.
 
 The address that is checked is the address that is connected to: a name is resolved once a connection, its
 addresses are judged, and the connection goes to one of those. A name that answers differently the second time
 (DNS rebinding) gains nothing. Every connection passes here: API calls, robots.txt, images and each hop of a
-redirect. Proxies of the environment are not used, since they would connect in our place.
+redirect, whatever carries it (`noisyweb.transport`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
-
-import httpcore
-import httpx
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 from noisyweb.errors import CrawlError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Addresses of a host's name; raises OSError where it has none."""
+
+LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-class PrivateAddressError(httpx.ConnectError):
+class PrivateAddressError(Exception):
     """The host has no address that may be connected to."""
 
 
-class UnresolvedNameError(httpx.ConnectError):
+class UnresolvedNameError(Exception):
     """The host's name cannot be resolved."""
 
 
@@ -51,152 +52,83 @@ class NoContactError(CrawlError):
     """A public host is to be talked to, and the user has not said who they are."""
 
 
-class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections to allowed addresses only.
+async def system_resolve(host: str, port: int) -> Sequence[str]:
+    """Ask the machine's own resolver."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
 
-    Args:
-        allow_loopback: also connect to this machine's loopback addresses (tests, a server of one's own).
-        contact: the user's contact; without one nothing but loopback is connected to.
+
+@dataclass(frozen=True)
+class AddressPolicy:
+    """Who may be connected to.
+
+    Attributes:
+        contact: the user's contact; without one nothing but ``allowed`` is connected to.
+        allowed: networks that are not public and may be connected to all the same (tests, a server of one's own).
+        resolve: how names become addresses.
     """
 
-    def __init__(self, *, allow_loopback: bool, contact: str | None) -> None:
-        self._inner = httpcore.AnyIOBackend()
-        self._allow_loopback, self._contact = allow_loopback, contact
+    contact: str | None = None
+    allowed: tuple[Network, ...] = ()
+    resolve: Resolve = field(default=system_resolve)
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Resolve, check, connect.
+    def check(self, host: str, address: Address) -> None:
+        """Judge one address of a host.
 
         Raises:
-            PrivateAddressError: no address of the host is allowed.
-            UnresolvedNameError: the name has no address.
-            NoContactError: a public host and no contact.
+            PrivateAddressError: it is neither public nor allowed.
+            NoContactError: it is public, and there is no contact.
         """
-        allowed = [address for address in await _resolve(host, port, timeout) if self._allows(address)]
-        if not allowed:
-            raise PrivateAddressError(f"{host} is not on the public internet")
-        if self._contact is None and not all(address.is_loopback for address in allowed):
+        if any(address in network for network in self.allowed if network.version == address.version):
+            return
+        if not is_public(address):
+            raise PrivateAddressError(f"{host} is not on the public internet ({address})")
+        if self.contact is None:
             raise NoContactError(
                 f"{host} is a public host and no contact was given; "
                 "tell hosts who is asking: --contact you@example.org, or NOISYWEB_CONTACT"
             )
-        error: Exception | None = None
-        for address in allowed:
+
+    def check_literal(self, host: str) -> None:
+        """Judge a host that is an address rather than a name, odd spellings (0x7f.1) included.
+
+        Raises:
+            PrivateAddressError, NoContactError: as `check`.
+        """
+        address = _literal(host)
+        if address is not None:
+            self.check(host, address)
+
+    async def addresses(self, host: str, port: int) -> list[Address]:
+        """The addresses of a host that may be connected to.
+
+        Raises:
+            PrivateAddressError, NoContactError: as `check`, of the first address, if none may.
+            UnresolvedNameError: the name has no address.
+        """
+        try:
+            found = await self.resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise UnresolvedNameError(f"{host}: its name cannot be resolved ({error})") from error
+        allowed: list[Address] = []
+        refusal: PrivateAddressError | None = None
+        for address in dict.fromkeys(ipaddress.ip_address(text.partition("%")[0]) for text in found):
             try:
-                return await self._inner.connect_tcp(str(address), port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as failure:
-                error = failure
-        assert error is not None
-        raise error
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Refused: nothing on the web is a file of this machine."""
-        raise PrivateAddressError(f"{path} is a local socket")
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait between connection attempts."""
-        await asyncio.sleep(seconds)
-
-    def _allows(self, address: Address) -> bool:
-        return is_public(address) or (self._allow_loopback and address.is_loopback)
+                self.check(host, address)
+                allowed.append(address)
+            except PrivateAddressError as error:
+                refusal = refusal or error
+        if not allowed:
+            raise refusal or UnresolvedNameError(f"{host}: its name has no address")
+        return allowed
 
 
-async def _resolve(host: str, port: int, timeout: float | None) -> list[Address]:
-    loop = asyncio.get_running_loop()
+def _literal(host: str) -> Address | None:
     try:
-        async with asyncio.timeout(timeout):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except TimeoutError:
-        raise httpcore.ConnectTimeout(f"{host}: its name was not resolved in time") from None
-    except (socket.gaierror, UnicodeError) as error:
-        raise UnresolvedNameError(f"{host}: its name cannot be resolved ({error})") from error
-    return list(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))
-
-
-class CheckedTransport(httpx.AsyncBaseTransport):
-    """An httpx transport whose connections are opened by a `CheckedBackend`."""
-
-    def __init__(self, backend: CheckedBackend, *, connections: int) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=5.0,
-            network_backend=backend,
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; errors come out as httpx's own."""
-        assert isinstance(request.stream, httpx.AsyncByteStream)
-        with _httpx_errors():
-            answer = await self._pool.handle_async_request(
-                httpcore.Request(
-                    method=request.method,
-                    url=httpcore.URL(
-                        scheme=request.url.raw_scheme,
-                        host=request.url.raw_host,
-                        port=request.url.port,
-                        target=request.url.raw_path,
-                    ),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
-        return httpx.Response(
-            answer.status, headers=answer.headers, stream=_Body(answer.stream), extensions=answer.extensions
-        )
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._pool.aclose()
-
-
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _httpx_errors():
-            async for part in self._stream:
-                yield part
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-@contextlib.contextmanager
-def _httpx_errors() -> Iterator[None]:
-    """httpcore's errors have the names of httpx's."""
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        pass
     try:
-        yield
-    except tuple(_SAME_NAME) as error:
-        raise _SAME_NAME[type(error)](str(error)) from error
-
-
-_SAME_NAME: dict[type[Exception], type[httpx.TransportError]] = {
-    getattr(httpcore, name): getattr(httpx, name)
-    for name in (
-        "ConnectTimeout",
-        "ReadTimeout",
-        "WriteTimeout",
-        "PoolTimeout",
-        "ConnectError",
-        "ReadError",
-        "WriteError",
-        "LocalProtocolError",
-        "RemoteProtocolError",
-        "UnsupportedProtocol",
-    )
-}
+        return ipaddress.IPv4Address(socket.inet_aton(host))  # 127.1, 0x7f000001, 2130706433
+    except OSError:
+        return None

@@ -14,6 +14,7 @@ from typing import Any
 
 from noisyweb import lock
 from noisyweb.atomic import replacing_file
+from noisyweb.attribution import CREDITS, attribution_text, cell
 from noisyweb.errors import OutputError
 from noisyweb.manifest import open_manifest
 
@@ -22,7 +23,6 @@ DRAWN_NOTICE = (
     "It is for running, testing and teaching. Make no claims about label noise from it."
 )
 _TAG = "- noisyweb\n"
-_CREDITS = "# Attribution\n"
 
 
 def check_documents(root: Path) -> None:
@@ -31,7 +31,7 @@ def check_documents(root: Path) -> None:
     Raises:
         OutputError: ``root`` holds a README.md or ATTRIBUTION.md of somebody else's.
     """
-    for name, mark in (("README.md", _TAG), ("ATTRIBUTION.md", _CREDITS)):
+    for name, mark in (("README.md", _TAG), ("ATTRIBUTION.md", CREDITS)):
         path = root / name
         if path.exists() and mark not in path.read_text(encoding="utf-8", errors="replace"):
             raise OutputError(f"{path}: not written by noisyweb; name another place with --out, or move it away")
@@ -77,9 +77,9 @@ def _card(name: str, locks: Mapping[str, Mapping[str, Any]], licences: Mapping[s
         if validation:
             lines += ["  - split: validation", f"    path: {validation}/validation-*.parquet"]
     editions = sorted({content["options"]["edition"] for content in locks.values()})
-    lines += ["---", "", f"# {_cell(options['title'])}", "", *([DRAWN_NOTICE, ""] if "drawn" in editions else [])]
+    lines += ["---", "", f"# {cell(options['title'])}", "", *([DRAWN_NOTICE, ""] if "drawn" in editions else [])]
     lines += [
-        f"Training sets of `{name}` with controlled label noise: edition {_cell(', '.join(editions))}, "
+        f"Training sets of `{name}` with controlled label noise: edition {cell(', '.join(editions))}, "
         f"{next(iter(locks.values()))['classes']['number']} classes.",
         "",
         "| folder | images | wrong labels | share | by kind | seed |",
@@ -88,9 +88,9 @@ def _card(name: str, locks: Mapping[str, Mapping[str, Any]], licences: Mapping[s
         "",
     ]
     if licences:
-        rollup = ", ".join(f"{_cell(licence)} {count:,}" for licence, count in sorted(licences.items()))
+        rollup = ", ".join(f"{cell(licence)} {count:,}" for licence, count in sorted(licences.items()))
         lines += [f"Licences of the web images: {rollup}. Credits: ATTRIBUTION.md.", ""]
-    lines += [f"- {_cell(note)}" for note in _notes(locks)]
+    lines += [f"- {cell(note)}" for note in _notes(locks)]
     lines += [
         "",
         "`label` is what the trainer sees, `is_clean` says whether it is right, `true_label` is the right class where",
@@ -115,27 +115,12 @@ def _notes(locks: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
 
 def _attribution(credits: Mapping[str, Mapping[str, Any]]) -> str:
     if not credits:
-        return f"{_CREDITS}\nNo image here comes from the web.\n"
-    lines = [
-        _CREDITS,
-        "Images from the web, by image id, with what their providers say of creator and licence. Verify before reuse.",
-        "",
-    ]
-    for image_id, row in sorted(credits.items()):
-        creator, licence = row["creator"] or "unknown creator", row["license"] or "not stated"
-        credit = row["attribution"] or f"{creator}, licence {licence}"
-        place = row["landing_url"] or row["url"] or ""
-        lines.append(f"- `{image_id[:16]}` {_cell(credit)} {_cell(place)}".rstrip())
-    return "\n".join([*lines, ""])
+        return f"{CREDITS}\nNo image here comes from the web.\n"
+    return "".join(attribution_text(row for _, row in sorted(credits.items())))
 
 
 def _quoted(text: str) -> str:
     return '"' + " ".join(text.split()).replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _cell(text: str) -> str:
-    """Hostile names must not break the page: no line breaks, no table bars, no HTML."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
 
 
 def _size_category(num_rows: int) -> str:

@@ -1,89 +1,156 @@
 """Crawl: class names -> candidates -> fetched images, in a workspace.
 
-Both halves (`noisyweb.crawl_search`, `noisyweb.crawl_images`) journal each row as it comes. A killed crawl loses
-the downloads in flight and nothing else; the same call again asks only what is still open.
+Both halves (`noisyweb.crawl_search`, `noisyweb.crawl_images`) write each row as it comes. A killed crawl loses the
+downloads in flight and nothing else; the same call again asks only what is still open.
 """
 
 from __future__ import annotations
 
+import contextlib
+import resource
+import ssl
 from collections.abc import Sequence
+from types import ModuleType
 
-from noisyweb import plugins
-from noisyweb.crawl_images import fetch_all
-from noisyweb.crawl_report import CrawlReport, crawl_report
-from noisyweb.crawl_search import Provider, search_all
-from noisyweb.decode import pillow_in_bounds
-from noisyweb.errors import CrawlError
+from noisyweb.addresses import LOOPBACK, AddressPolicy, Network, Resolve, system_resolve
+from noisyweb.archive import BASE_URL as ARCHIVE_URL
+from noisyweb.archive import Archive
+from noisyweb.crawl_images import Read, fetch_all
+from noisyweb.crawl_plan import CrawlPlan, Provider
+from noisyweb.crawl_report import CrawlReport, crawl_report, write_attribution
+from noisyweb.crawl_search import Searcher, Wanted, add_candidate, is_licensed, search_all
+from noisyweb.crawl_stats import CrawlStats
+from noisyweb.crawl_work import CrawlWork
 from noisyweb.fetch import Fetcher, Limits
-from noisyweb.progress import Progress, silent
+from noisyweb.image_pool import ImagePool
+from noisyweb.image_work import ImageWork
+from noisyweb.providers._api import Api
+from noisyweb.providers._protocol import HostLimit
+from noisyweb.tabledb import Database
 from noisyweb.workspace import Workspace
+
+ROWS_A_TRANSACTION = 2_000
+OPEN_FILES = 16_384
 
 
 async def crawl(
     workspace: Workspace,
-    class_names: Sequence[str],
-    providers: Sequence[Provider],
-    per_class: int,
+    plan: CrawlPlan,
     *,
-    templates: Sequence[str] = ("{name}",),
-    licenses: Sequence[str] = (),
     contact: str | None = None,
     allow_loopback: bool = False,
     limits: Limits | None = None,
-    min_side: int = 32,
-    progress: Progress = silent,
+    processes: int | None = None,
+    stats: CrawlStats | None = None,
+    allowed: Sequence[Network] = (),
+    resolve: Resolve = system_resolve,
+    tls: ssl.SSLContext | None = None,
 ) -> CrawlReport:
     """Search for every class's images and fetch them.
 
     Args:
-        workspace: where rows and images go; its vocabulary is set to ``class_names``.
-        class_names: what to look for; labels are indices into it.
-        providers: whom to ask.
-        per_class: candidates wanted per class, those of earlier runs included.
-        templates: queries, with ``{name}`` for the class name.
-        licenses: the only licences to accept; empty: any.
+        workspace: where rows and images go; its vocabulary is set to the plan's class names.
+        plan: what to look for, where, and what to keep.
         contact: mail address or web page of the user; public hosts are not talked to without one.
         allow_loopback: also talk to this machine.
         limits: sizes, times and paces.
-        min_side: pixels that both sides of an image must have.
-        progress: told of classes searched and URLs done.
+        processes: that decode; None: one a core.
+        stats: kept up to date while the crawl goes on.
+        allowed: further networks to talk to that are not public.
+        resolve: how names become addresses.
+        tls: another TLS context.
 
     Raises:
-        CrawlError: no contact for a public host, or a template without ``{name}``.
+        CrawlError: no contact for a public host, a licence that a provider cannot filter by, or a list that cannot
+            be read.
         SourceError: the workspace holds another vocabulary, or another process writes to it.
     """
-    for template in templates:
-        if "{name}" not in template:
-            raise CrawlError(f"query template {template!r}: it has no {{name}}; write, say, '{{name}} car'")
-    with workspace.locked(), pillow_in_bounds():
-        workspace.set_class_names(class_names)
-        async with Fetcher(contact=contact, allow_loopback=allow_loopback, limits=limits) as fetcher:
-            problems = await search_all(
-                workspace,
-                class_names,
-                providers,
-                per_class,
-                templates=templates,
-                licenses=licenses,
-                client=fetcher.client,
-                progress=progress,
-            )
-            num_retried = await fetch_all(workspace, providers, fetcher, min_side=min_side, progress=progress)
-        return crawl_report(workspace, problems, num_retried)
+    stats = stats or CrawlStats()
+    stats.num_classes = len(plan.class_names)
+    plan.check()
+    policy = AddressPolicy(contact, (*(LOOPBACK if allow_loopback else ()), *allowed), resolve)
+    _allow_open_files()
+    with workspace.locked():
+        workspace.set_class_names(plan.class_names)
+        with workspace.database() as database:
+            async with Fetcher(policy, limits, tls=tls) as fetcher:
+                _add_lists(database, plan, stats)
+                searchers = [_searcher(provider, fetcher) for provider in plan.searched]
+                problems = dict(await search_all(database, searchers, _wanted(plan), stats)) if searchers else {}
+                archive = _archive(plan, fetcher)
+                readers = {p.name: _reader(p) for p in plan.listed if hasattr(p.module, "read")}
+                work = CrawlWork(database, local=readers, not_read=plan.unread(readers), refresh=plan.refresh)
+                images = ImageWork(str(workspace.store.folder), plan.min_side, plan.image_size, plan.decode)
+                async with ImagePool(images, processes) as pool:
+                    await fetch_all(
+                        work,
+                        fetcher,
+                        pool,
+                        host_limits=_host_limits(plan),
+                        readers=readers,
+                        archive=archive,
+                        stats=stats,
+                    )
+            if archive is not None and archive.problem:
+                problems["archive"] = archive.problem
+            report = crawl_report(database, plan.class_names, stats, work.slowest(10), list(problems.values()))
+            work.close()
+            write_attribution(database, workspace.folder / "ATTRIBUTION.md")
+            report.write(workspace.folder / "crawl-report.json")
+    return report
 
 
-def provider_choices(sources: Sequence[str], base_url: str | None = None) -> list[Provider]:
-    """Providers from what a user wrote: ``NAME`` or ``NAME=PATH``, several with commas between.
+def _add_lists(database: Database, plan: CrawlPlan, stats: CrawlStats) -> None:
+    """Candidates of lists and folders, in their order."""
+    counts = dict(database.sql.execute("SELECT label, count(*) FROM candidates GROUP BY label").fetchall())
+    for provider in plan.listed:
+        ranks: dict[int, int] = {}
+        hits = iter(provider.module.listing(plan.class_names, provider.options))
+        more = True
+        while more:
+            more = False
+            with database.transaction():
+                for number, (label, hit) in enumerate(hits, start=1):
+                    rank = ranks[label] = ranks.get(label, -1) + 1
+                    is_full = plan.per_class is not None and counts.get(label, 0) >= plan.per_class
+                    if not is_full and is_licensed(hit, plan.licenses, provider.module):
+                        query = plan.class_names[label]
+                        added = add_candidate(database, stats, label, provider.name, query, rank, hit)
+                        counts[label] = counts.get(label, 0) + added
+                    if number == ROWS_A_TRANSACTION:
+                        more = True
+                        break
 
-    Raises:
-        UnknownNameError: there is no such provider.
-    """
-    chosen = []
-    for part in (part.strip() for source in sources for part in source.split(",")):
-        name, has_path, path = part.partition("=")
-        plugins.load("noisyweb.providers", "provider", name)
-        options = {"path": path} if has_path else {}
-        if base_url is not None and not has_path:
-            options["base_url"] = base_url
-        chosen.append(Provider(name, options))
-    return chosen
+
+def _wanted(plan: CrawlPlan) -> Wanted:
+    return Wanted(plan.class_names, plan.wording, plan.per_class_searched, plan.licenses, plan.related, plan.image_size)
+
+
+def _searcher(provider: Provider, fetcher: Fetcher) -> Searcher:
+    module: ModuleType = provider.module
+    keys = getattr(module, "KEYS", {})
+    limits = module.limits(provider.options)
+    return Searcher(provider.name, module, Api(provider.name, fetcher.web.api, provider.options, keys, limits))
+
+
+def _archive(plan: CrawlPlan, fetcher: Fetcher) -> Archive | None:
+    if plan.archive is None:
+        return None
+    return Archive(Api("archive", fetcher.web.api), plan.archive or ARCHIVE_URL)
+
+
+def _reader(provider: Provider) -> Read:
+    return lambda url: provider.module.read(url, provider.options)  # type: ignore[no-any-return]
+
+
+def _host_limits(plan: CrawlPlan) -> dict[str, HostLimit]:
+    return {host: limit for provider in plan.providers for host, limit in getattr(provider.module, "HOSTS", {}).items()}
+
+
+def _allow_open_files() -> None:
+    """A crawl of many hosts holds many sockets; ask for as many as we may have."""
+    with contextlib.suppress(ValueError, OSError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        if soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -3,174 +3,197 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
-from noisyweb import plugins, reasons
-from noisyweb.crawl_search import Provider
-from noisyweb.decode import Decoded, NotUsableError, decode
-from noisyweb.fetch import Answer, Fetcher
-from noisyweb.progress import Progress, silent
-from noisyweb.workspace import Journal, Workspace
+from noisyweb import reasons
+from noisyweb.archive import Archive
+from noisyweb.crawl_stats import CrawlStats
+from noisyweb.crawl_work import LOCAL, CrawlWork
+from noisyweb.fetch import Answer, Fetcher, host_of
+from noisyweb.hosts import Host, Job, Pace
+from noisyweb.image_pool import ImagePool
+from noisyweb.politeness import Robots
+from noisyweb.providers._protocol import HostLimit
+from noisyweb.schedule import Schedule
 
-Row = dict[str, Any]
+Read = Callable[[str], bytes]
+"""Gives the bytes of a local file that a provider knows of; raises OSError."""
+
+HOST_TROUBLES = frozenset({"timeout", "connection", "dns"})
+"""Reasons that say something of the host and not of one image; 5xx as well."""
 
 
 @dataclass(frozen=True)
-class _Work:
-    url: str
-    labels: tuple[int, ...]  # every class that it was found for; it is fetched once for all
-    read: Callable[[str], bytes] | None  # for images that are not on the web
+class _Run:
+    """What the jobs of one run share."""
+
+    work: CrawlWork
+    fetcher: Fetcher
+    pool: ImagePool
+    schedule: Schedule
+    readers: Mapping[str, Read]
+    archive: Archive | None
+    stats: CrawlStats
+    failures: dict[str, Answer]  # of URLs whose copy in an archive is being asked for
+
+    async def do(self, job: Job, host: Host) -> None:
+        """Take one step with a URL: a request, and what follows from its answer."""
+        if host.name.startswith(LOCAL):
+            await self._read(job, host)
+        elif host.closed is not None:
+            await self._failed(job, host, Answer(reason=host.closed.reason, detail=host.closed.detail))
+        else:
+            await self._ask(job, host)
+
+    async def _read(self, job: Job, host: Host) -> None:
+        if not host.robots:
+            host.open("file", Robots(404, "", 0.0))
+        job.tries = 1
+        try:
+            body = await asyncio.to_thread(self.readers[host.name.removeprefix(LOCAL)], job.url)
+        except OSError as error:
+            self._finish(job, host, Answer(reason="unreadable", detail=str(error.strerror or error)))
+            return
+        if len(body) > self.fetcher.limits.max_bytes:
+            self._finish(job, host, Answer(reason="too-large"))
+        else:
+            await self._image(job, host, Answer(body))
+
+    async def _ask(self, job: Job, host: Host) -> None:
+        loop = asyncio.get_running_loop()
+        if not job.hops:
+            job.tries += 1
+        start_s = time.monotonic()
+        answer = await self.fetcher.ask(job.url, host, etag=job.etag, last_modified=job.last_modified)
+        host.busy_s += time.monotonic() - start_s
+        host.answered(_trouble(answer), loop.time())
+        if answer.body:
+            host.downloaded(len(answer.body), loop.time())
+            self.stats.num_bytes += len(answer.body)
+        if answer.redirect is not None:
+            self._follow(job, host, answer)
+        elif answer.unchanged:
+            self.stats.finished(None)
+            host.num_done += 1
+        elif answer.reason is None:
+            await self._image(job, host, answer)
+        else:
+            await self._failed(job, host, answer)
+
+    def _follow(self, job: Job, host: Host, answer: Answer) -> None:
+        job.hops += 1
+        if job.hops > self.fetcher.limits.max_redirects:
+            self._finish(job, host, Answer(reason="redirect-loop", http_status=answer.http_status))
+            return
+        job.url = answer.redirect or ""
+        self.schedule.add(job, host_of(job.url))
+
+    async def _failed(self, job: Job, host: Host, answer: Answer) -> None:
+        """Try again, now or later, or elsewhere, or give the URL up for this run."""
+        limits = self.fetcher.limits
+        reason = answer.reason or ""
+        if answer.wait_s is not None and answer.wait_s > limits.max_wait_s and reasons.is_passing(reason):
+            host.close(reason, f"it asks to wait {answer.wait_s:.0f} s")
+            answer = replace(answer, detail=f"it asks to wait {answer.wait_s:.0f} s")
+        elif reason == "robots-unreachable":
+            host.close(reason, answer.detail or "")
+        elif host.closed is None and reasons.is_passing(reason) and job.tries < limits.tries:
+            jitter = 0.5 + random.Random(f"{job.start_url} {job.tries}").random()
+            wait_s = limits.backoff_s * 2 ** (job.tries - 1) * jitter
+            now_s = asyncio.get_running_loop().time()
+            if answer.wait_s is not None:
+                wait_s = max(wait_s, answer.wait_s)
+                host.pause(now_s + answer.wait_s)
+            job.url, job.hops = (job.start_url if job.archived is None else job.url), 0
+            self.schedule.add(job, host_of(job.url), now_s + wait_s)
+            return
+        if self.archive is not None and job.archived is None and self.archive.is_worth_asking(reason):
+            copy = await self.archive.copy_of(job.start_url)
+            if copy is not None:
+                self.failures[job.start_url] = answer
+                job.url, job.archived, job.tries, job.hops = copy.url, copy.timestamp, 0, 0
+                self.schedule.add(job, host_of(job.url))
+                return
+        self._finish(job, host, answer)
+
+    async def _image(self, job: Job, host: Host, answer: Answer) -> None:
+        outcome = await self.pool.process(answer.body)
+        self._finish(job, host, answer, outcome)
+
+    def _finish(self, job: Job, host: Host, answer: Answer, outcome: Mapping[str, object] | None = None) -> None:
+        """Write the row."""
+        first = self.failures.pop(job.start_url, None)
+        columns = {
+            "reason": answer.reason,
+            "detail": answer.detail,
+            "http_status": answer.http_status,
+            "etag": answer.etag,
+            "last_modified": answer.last_modified,
+            **(outcome or {}),
+        }
+        if job.archived is not None:
+            if columns["reason"] is None:
+                columns["detail"] = f"archive {job.archived}"
+            else:  # what counts is how the image itself is
+                columns = {"reason": first.reason if first else None, "http_status": first and first.http_status}
+                columns["detail"] = f"archive {job.archived}: {answer.reason or (outcome or {}).get('reason')}"
+        reason = columns["reason"]
+        assert reason is None or isinstance(reason, str)
+        host.num_done += 1
+        host.num_failed += reason is not None
+        if reason is not None and job.is_there:
+            self.work.keep(job, reason, answer.http_status)
+        else:
+            self.work.finish(job, columns)
+        self.stats.finished(reason)
 
 
 async def fetch_all(
-    workspace: Workspace,
-    providers: Sequence[Provider],
+    work: CrawlWork,
     fetcher: Fetcher,
+    pool: ImagePool,
     *,
-    min_side: int = 32,
-    progress: Progress = silent,
-) -> int:
-    """Fetch each candidate that has no final row yet; the row is written once the bytes are in the store.
+    host_limits: Mapping[str, HostLimit],
+    readers: Mapping[str, Read],
+    archive: Archive | None,
+    stats: CrawlStats,
+) -> None:
+    """Fetch all there is to fetch; a row is written once the bytes are in the store.
 
     Args:
-        workspace: its candidates are read, its images and store are added to.
-        providers: those of this run; the images of a local provider that is not among them are left for later.
+        work: what there is to fetch.
         fetcher: fetches URLs.
-        min_side: pixels that both sides of an image must have.
-        progress: told how many URLs are done.
-
-    Returns:
-        How many URLs were tried again after a passing failure in an earlier run.
+        pool: decodes, stores and hashes bodies.
+        host_limits: what some image hosts ask of crawlers.
+        readers: how local files are read, by provider.
+        archive: where dead images are looked up; None: nowhere.
+        stats: told of everything.
     """
-    earlier = workspace.fold("images").to_pylist()
-    work, known, num_retried = _work(workspace, earlier, providers)
-    queue = iter(_mixed(work))
-    done = 0
-    with workspace.journal("images") as journal, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for row in known:
-            journal.add(row)
+    limits = fetcher.limits
 
-        async def worker() -> None:
-            nonlocal done
-            for item in queue:
-                await _finish(item, workspace, fetcher, journal, pool, min_side)
-                done += 1
-                progress("fetch", done, len(work))
+    def pace_of(name: str) -> Pace:
+        if name.startswith(LOCAL):
+            return replace(limits.pace, concurrency=limits.connections, rate=0.0)
+        limit = host_limits.get(name.rpartition("@")[2].split(":")[0])
+        if limit is None:
+            return limits.pace
+        concurrency = min(limits.pace.concurrency, limit.concurrency)
+        return replace(limits.pace, concurrency=concurrency, bytes_per_s=limit.bytes_per_s)
 
-        workers = [asyncio.create_task(worker()) for _ in range(min(fetcher.limits.connections, len(work)))]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for task in workers:
-                task.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-    workspace.write("images", workspace.fold("images").sort_by([("label", "ascending"), ("url", "ascending")]))
-    return num_retried
+    stats.start_fetch(work.num_urls, work.num_retried)
+    schedule = Schedule(work, pace_of, connections=limits.connections)
+    run = _Run(work, fetcher, pool, schedule, readers, archive, stats, {})
+    await schedule.run(run.do)
+    stats.end_fetch()
 
 
-def _work(
-    workspace: Workspace, earlier: Sequence[Row], providers: Sequence[Provider]
-) -> tuple[list[_Work], list[Row], int]:
-    """What is to be fetched, what another class's row answers already, and how much is tried again."""
-    rows = {(row["url"], row["label"]): row for row in earlier}
-    final = {row["url"]: row for row in earlier if not row["retry"]}
-    options = {provider.name: provider.options for provider in providers}
-    labels: dict[str, list[int]] = defaultdict(list)
-    readers: dict[str, Callable[[str], bytes] | None] = {}
-    known = []
-    for candidate in workspace.read("candidates").select(["url", "label", "provider"]).to_pylist():
-        url, label, name = candidate["url"], candidate["label"], candidate["provider"]
-        if (url, label) in rows and not rows[url, label]["retry"]:
-            continue
-        if url in final:
-            known.append({**final[url], "label": label})
-            continue
-        read = getattr(plugins.load("noisyweb.providers", "provider", name), "read", None)
-        if read is not None and name not in options:
-            continue
-        readers[url] = None if read is None else _with_options(read, options[name])
-        labels[url].append(label)
-    work = [_Work(url, tuple(found), readers[url]) for url, found in labels.items()]
-    return work, known, sum(any((item.url, label) in rows for label in item.labels) for item in work)
-
-
-def _with_options(
-    read: Callable[[str, Mapping[str, str]], bytes], options: Mapping[str, str]
-) -> Callable[[str], bytes]:
-    return lambda url: read(url, options)
-
-
-def _mixed(work: Iterable[_Work]) -> Iterator[_Work]:
-    """The same work with hosts taking turns, so that workers do not all wait for one host."""
-    hosts: dict[str, deque[_Work]] = defaultdict(deque)
-    for item in work:
-        hosts[_host(item.url)].append(item)
-    turns = deque(hosts.values())
-    while turns:
-        host = turns.popleft()
-        yield host.popleft()
-        if host:
-            turns.append(host)
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).netloc
-    except ValueError:  # the fetcher will say what is wrong with it
-        return ""
-
-
-async def _finish(
-    item: _Work, workspace: Workspace, fetcher: Fetcher, journal: Journal, pool: ThreadPoolExecutor, min_side: int
-) -> None:
-    """Fetch (or read), decode and store one image, and write its rows."""
-    loop = asyncio.get_running_loop()
-    if item.read is None:
-        answer = await fetcher.fetch(item.url)
-    else:
-        answer = await loop.run_in_executor(pool, _read, item.read, item.url, fetcher.limits.max_bytes)
-    outcome: Row = {"reason": answer.reason}
-    if answer.reason is None:
-        outcome = await loop.run_in_executor(pool, _store, workspace, answer.body, min_side)
-    failed = outcome["reason"] is not None
-    for label in item.labels:
-        journal.add(
-            {
-                **outcome,
-                "url": item.url,
-                "label": label,
-                "status": "failed" if failed else "ok",
-                "retry": failed and reasons.is_passing(outcome["reason"]),
-                "attempts": answer.tries,
-                "http_status": answer.http_status,
-            }
-        )
-
-
-def _read(read: Callable[[str], bytes], url: str, max_bytes: int) -> Answer:
-    try:
-        body = read(url)
-    except OSError:
-        return Answer(reason="unreadable")
-    return Answer(body) if len(body) <= max_bytes else Answer(reason="too-large")
-
-
-def _store(workspace: Workspace, body: bytes, min_side: int) -> Row:
-    try:
-        image: Decoded = decode(body, min_side=min_side)
-    except NotUsableError as error:
-        return {"reason": error.reason, "num_bytes": len(body)}
-    return {
-        "reason": None,
-        "image_id": workspace.put(image.data),
-        "num_bytes": len(image.data),
-        "width": image.width,
-        "height": image.height,
-        "format": image.format,
-    }
+def _trouble(answer: Answer) -> str | None:
+    """What a request says against its host; None if the host is well."""
+    if answer.reason in HOST_TROUBLES:
+        return answer.reason
+    if answer.http_status is not None and answer.http_status >= 500:
+        return f"HTTP {answer.http_status}"
+    return None

@@ -1,49 +1,51 @@
-"""Fetching one URL, politely and within bounds: all HTTP for images goes through here.
+"""One request of a crawl, within bounds: robots.txt first, then the image, then its opt-outs.
 
-Every hop of a redirect is checked anew: scheme, robots.txt, and (in `noisyweb.addresses`) the address that is
-connected to. A failure is an answer with a reason of `noisyweb.reasons`, not an exception.
+Nothing is followed or repeated here: a redirect is an answer like any other, and `noisyweb.crawl_images` queues its
+target at its own host, so that every hop is checked anew: scheme, robots.txt, pace, and the address connected to.
 """
 
 from __future__ import annotations
 
 import asyncio
-import http.cookiejar
+import ssl
 import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
-import httpx
+from yarl import URL
 
 from noisyweb import reasons
-from noisyweb.addresses import CheckedBackend, CheckedTransport, PrivateAddressError, UnresolvedNameError
-from noisyweb.draws import row_keys, uniforms
-from noisyweb.politeness import Robots, Turns, opted_out, retry_after_s, user_agent
+from noisyweb.addresses import AddressPolicy
+from noisyweb.hosts import Host, Pace
+from noisyweb.politeness import Robots, opted_out, retry_after_s, user_agent
+from noisyweb.transport import Reply, WebClient, WebError
 
 ACCEPT = "image/jpeg,image/png,image/webp,image/gif;q=0.9,*/*;q=0.1"
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_ROBOTS_BYTES = 2**19
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much, how often, how long.
+    """How much, how long, how often.
 
     Attributes:
         connections: downloads at once.
-        per_host: downloads at once from one host.
-        interval_s: seconds between the starts of two requests to one host.
+        pace: each host's pace.
         connect_s, read_s: seconds to connect, and between two pieces of an answer.
-        total_s: seconds for all hops of one try.
+        total_s: seconds for one request.
         max_bytes: of one image, decompressed.
         tries: how often a URL is tried in one run while its reason is passing.
         backoff_s: wait after the first try, doubled after each further one, times 0.5 to 1.5.
         max_wait_s: the longest Retry-After that is waited for; a host that asks for more gets no further request
             in this run.
         max_redirects: hops followed.
+        names_s: seconds that a name's addresses are remembered.
     """
 
     connections: int = 32
-    per_host: int = 4
-    interval_s: float = 0.1
+    pace: Pace = field(default_factory=Pace)
     connect_s: float = 10.0
     read_s: float = 15.0
     total_s: float = 60.0
@@ -52,212 +54,228 @@ class Limits:
     backoff_s: float = 0.5
     max_wait_s: float = 30.0
     max_redirects: int = 5
+    names_s: float = 30.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one URL.
+    """What came of one request.
 
     Attributes:
-        reason: None if ``body`` is the whole body of a 200 answer, else why there is none.
-        http_status: of the last answer; None if there was none.
-        tries: how often it was tried.
+        body: the whole decompressed body of a 200 answer, where ``reason`` is None and it is not a redirect.
+        reason: None or why there is no body, of `noisyweb.reasons`.
+        detail: what decided: a header, a rule, an error.
+        http_status: None if there was no answer.
+        redirect: where it leads, absolute.
+        unchanged: a 304: the copy that is there already is still the answer.
+        wait_s: seconds that Retry-After asks for.
     """
 
     body: bytes = b""
     reason: str | None = None
+    detail: str | None = None
     http_status: int | None = None
-    tries: int = 1
+    redirect: str | None = None
+    unchanged: bool = False
     wait_s: float | None = None
+    etag: str | None = None
+    last_modified: str | None = None
 
 
 class _RefusedError(Exception):
-    """Ends a try; becomes an `Answer` in `Fetcher.fetch`."""
+    """Ends a request; becomes an `Answer`."""
 
-    def __init__(self, reason: str, http_status: int | None = None, wait_s: float | None = None) -> None:
-        self.answer = Answer(reason=reason, http_status=http_status, wait_s=wait_s)
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
 
 
 class Fetcher:
-    """One crawl's HTTP: a client, each host's pace and robots.txt.
+    """One crawl's requests.
 
     Args:
-        contact: mail address or web page of the user, told to every host; public hosts need one.
-        allow_loopback: also talk to this machine.
+        policy: whom to connect to, and the contact that every host is told.
         limits: bounds on sizes, times and paces.
+        tls: another TLS context (tests).
 
     Raises:
         CrawlError: the contact is not one.
     """
 
-    def __init__(self, *, contact: str | None, allow_loopback: bool = False, limits: Limits | None = None) -> None:
+    def __init__(
+        self, policy: AddressPolicy, limits: Limits | None = None, *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.limits = limits or Limits()
-        backend = CheckedBackend(allow_loopback=allow_loopback, contact=contact)
-        self.client = httpx.AsyncClient(
-            transport=CheckedTransport(backend, connections=self.limits.connections + 4),
-            headers={"User-Agent": user_agent(contact), "Accept-Encoding": "identity"},
-            timeout=httpx.Timeout(self.limits.read_s, connect=self.limits.connect_s, pool=None),
-            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            trust_env=False,
-            follow_redirects=False,
+        self.web = WebClient(
+            policy,
+            user_agent(policy.contact),
+            connections=self.limits.connections,
+            connect_s=self.limits.connect_s,
+            read_s=self.limits.read_s,
+            names_s=self.limits.names_s,
+            tls=tls,
         )
-        self._turns = Turns(self.limits.per_host, self.limits.interval_s)
-        self._closed: dict[str, Answer] = {}  # hosts that asked for a longer wait than this run's
-        self._robots: dict[str, Robots] = {}
-        self._robots_locks: dict[str, asyncio.Lock] = {}
 
     async def __aenter__(self) -> Fetcher:
-        await self.client.__aenter__()
+        await self.web.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.client.__aexit__(kind, value, trace)
+        await self.web.__aexit__(kind, value, trace)
 
-    async def fetch(self, url: str) -> Answer:
-        """Fetch an image's bytes, trying again while the reason is passing.
+    async def ask(
+        self, address: str, host: Host, *, etag: str | None = None, last_modified: str | None = None
+    ) -> Answer:
+        """One request for an image, robots.txt first where it is not known yet.
+
+        Args:
+            address: the URL; its host and port are ``host``'s name.
+            host: holds the robots.txt of its origins.
+            etag, last_modified: ask only whether that copy has changed.
 
         Raises:
-            CrawlError: it is on a public host and there is no contact.
+            NoContactError: it is on a public host and there is no contact.
         """
-        for attempt in range(1, self.limits.tries + 1):
-            answer = await self._try(url)
-            last = attempt == self.limits.tries or answer.reason == "robots-unreachable"
-            if answer.reason is None or last or not reasons.is_passing(answer.reason):
-                break
-            jitter = 0.5 + uniforms(row_keys([url]), attempt, "backoff")[0]
-            wait_s = float(self.limits.backoff_s * 2 ** (attempt - 1) * jitter)
-            if answer.wait_s is not None:
-                if answer.wait_s > self.limits.max_wait_s:
-                    break
-                wait_s = max(wait_s, answer.wait_s)
-                self._turns.pause(httpx.URL(url).host, answer.wait_s)
-            await asyncio.sleep(wait_s)
-        return Answer(answer.body, answer.reason, answer.http_status, attempt, answer.wait_s)
-
-    async def _try(self, url: str) -> Answer:
         try:
-            return await self._follow(url)
+            url = parse_url(address)
+            robots = await self._robots_of(url, host)
+            if not robots.reachable:
+                said = f"robots.txt: HTTP {robots.status}" if robots.status else "robots.txt: no answer"
+                raise _RefusedError(Answer(reason="robots-unreachable", detail=said))
+            if not robots.allows(str(url)):
+                raise _RefusedError(Answer(reason="robots", detail="robots.txt disallows it"))
+            reserved = robots.reserves(url.raw_path)
+            if reserved:
+                raise _RefusedError(Answer(reason="opt-out", detail=f"robots.txt: {reserved}"))
+            headers = {"Accept": ACCEPT}
+            if etag:
+                headers["If-None-Match"] = etag
+            if last_modified:
+                headers["If-Modified-Since"] = last_modified
+            async with asyncio.timeout(self.limits.total_s), self.web.get(url, headers) as reply:
+                return await self._image(url, reply)
         except _RefusedError as refusal:
             return refusal.answer
-        except PrivateAddressError:
-            return Answer(reason="private-address")
-        except UnresolvedNameError:
-            return Answer(reason="dns")
-        except (TimeoutError, httpx.TimeoutException):
-            return Answer(reason="timeout")
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-            return Answer(reason="bad-url")
-        except httpx.TransportError:
-            return Answer(reason="connection")
+        except TimeoutError:
+            return Answer(reason="timeout", detail=f"not complete after {self.limits.total_s:g} s")
+        except WebError as error:
+            return Answer(reason=error.reason, detail=error.detail)
 
-    async def _follow(self, start: str) -> Answer:
-        url = _parsed(start)
-        left_s = self.limits.total_s
-        for _ in range(self.limits.max_redirects + 1):
-            if url.host in self._closed:
-                return self._closed[url.host]
-            robots = await self._robots_of(url)
-            if not robots.allows(str(url)):
-                raise _RefusedError("robots" if robots.reachable else "robots-unreachable")
-            async with self._turns.turn(url.host):
-                started_s = time.monotonic()
-                async with (
-                    asyncio.timeout(left_s),
-                    self.client.stream("GET", url, headers={"Accept": ACCEPT}) as answer,
-                ):
-                    if not answer.has_redirect_location:
-                        return await self._image(answer)
-                left_s -= time.monotonic() - started_s
+    async def _image(self, url: URL, reply: Reply) -> Answer:
+        status, headers = reply.status, reply.headers
+        if status in REDIRECTS and headers.get("location"):
             try:
-                url = _parsed(str(url.join(answer.headers["location"])))
-            except _RefusedError:
-                raise _RefusedError("bad-url", answer.status_code) from None
-        raise _RefusedError("redirect-loop", answer.status_code)
-
-    async def _image(self, answer: httpx.Response) -> Answer:
-        status = answer.status_code
+                target = str(parse_url(str(url.join(URL(headers["location"])))))
+            except (ValueError, _RefusedError):
+                raise _RefusedError(
+                    Answer(reason="bad-url", http_status=status, detail=f"redirects to {headers['location'][:200]!r}")
+                ) from None
+            return Answer(http_status=status, redirect=target)
+        if status == 304:
+            return Answer(http_status=status, unchanged=True)
         if status != 200:
-            refusal = _RefusedError(reasons.for_status(status), status, retry_after_s(answer.headers))
-            if refusal.answer.wait_s is not None and refusal.answer.wait_s > self.limits.max_wait_s:
-                self._closed[answer.url.host] = refusal.answer
-            raise refusal
-        if opted_out(answer.headers):
-            raise _RefusedError("opt-out", status)
-        return Answer(await read_capped(answer, self.limits.max_bytes), None, status)
+            raise _RefusedError(
+                Answer(reason=reasons.for_status(status), http_status=status, wait_s=retry_after_s(headers))
+            )
+        opt_out = opted_out(headers)
+        if opt_out:
+            raise _RefusedError(Answer(reason="opt-out", detail=opt_out[:200], http_status=status))
+        body = await read_capped(reply, self.limits.max_bytes)
+        return Answer(body, http_status=status, etag=headers.get("etag"), last_modified=headers.get("last-modified"))
 
-    async def _robots_of(self, url: httpx.URL) -> Robots:
-        origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
-        async with self._robots_locks.setdefault(origin, asyncio.Lock()):
-            known = self._robots.get(origin)
-            if known is None or known.expired(time.monotonic()):
-                known = self._robots[origin] = await self._load_robots(httpx.URL(origin + "/robots.txt"))
-            return known
+    async def _robots_of(self, url: URL, host: Host) -> Robots:
+        known = host.robots.get(url.scheme)
+        if known is None or known.expired(time.monotonic()):
+            known = await self._load_robots(url)
+            if host.interval_s < known.crawl_delay_s:
+                host.interval_s = min(known.crawl_delay_s, self.limits.max_wait_s)
+            host.open(url.scheme, known)
+        return known
 
-    async def _load_robots(self, url: httpx.URL) -> Robots:
-        """Fetch a robots.txt, redirects followed; a second try after a failure that may pass."""
+    async def _load_robots(self, url: URL) -> Robots:
+        """Fetch a robots.txt, redirects followed; a second try after a quick failure that may pass."""
         status: int | None = None
         for attempt in range(2):
             if attempt:
                 await asyncio.sleep(self.limits.backoff_s)
             try:
-                status, text = await self._robots_answer(url)
-            except (UnresolvedNameError, PrivateAddressError):
-                raise
-            except (TimeoutError, httpx.TransportError, _RefusedError):
+                status, text = await self._robots_answer(url.origin() / "robots.txt")
+            except (TimeoutError, _RefusedError):
+                break
+            except WebError as error:
+                if error.reason in ("dns", "private-address"):
+                    raise
+                if error.reason == "timeout":
+                    break
                 continue
             if status < 500:
                 return Robots(status, text, time.monotonic())
-        return Robots(status, "", time.monotonic())
+        return Robots(status if status and status >= 500 else None, "", time.monotonic())
 
-    async def _robots_answer(self, url: httpx.URL) -> tuple[int, str]:
+    async def _robots_answer(self, url: URL) -> tuple[int, str]:
         for _ in range(self.limits.max_redirects + 1):
-            async with (
-                self._turns.turn(url.host),
-                asyncio.timeout(self.limits.total_s),
-                self.client.stream("GET", url) as answer,
-            ):
-                if not answer.has_redirect_location:
-                    body = b"" if answer.status_code != 200 else await read_capped(answer, 2**19, cut=True)
-                    return answer.status_code, body.decode("utf-8", "replace")
-            url = _parsed(str(url.join(answer.headers["location"])))
+            async with asyncio.timeout(self.limits.total_s), self.web.get(url, {}) as reply:
+                if reply.status not in REDIRECTS or not reply.headers.get("location"):
+                    body = b"" if reply.status != 200 else await read_capped(reply, MAX_ROBOTS_BYTES, cut=True)
+                    return reply.status, body.decode("utf-8", "replace")
+                try:
+                    url = parse_url(str(url.join(URL(reply.headers["location"]))))
+                except ValueError:
+                    return 404, ""
         return 404, ""  # RFC 9309, 2.3.1.2: too many redirects count as unavailable, which allows all
 
 
-def _parsed(url: str) -> httpx.URL:
+def parse_url(text: str) -> URL:
+    """A web address, or a refusal; user names and fragments are dropped.
+
+    Raises:
+        _RefusedError: with the reason bad-url.
+    """
     try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError):
-        raise _RefusedError("bad-url") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise _RefusedError("bad-url")
-    return parsed
+        url = URL(text)
+        if url.scheme in ("http", "https") and url.host:
+            return url.with_user(None).with_fragment(None)
+    except (ValueError, UnicodeError):
+        pass
+    raise _RefusedError(Answer(reason="bad-url"))
 
 
-async def read_capped(answer: httpx.Response, max_bytes: int, *, cut: bool = False) -> bytes:
+def host_of(text: str) -> str:
+    """Host and port of a URL, the key of its pace; "" for what is no web address."""
+    try:
+        return parse_url(text).authority
+    except _RefusedError:
+        return ""
+
+
+async def read_capped(reply: Reply, max_bytes: int, *, cut: bool = False) -> bytes:
     """The decompressed body, refused (or, with ``cut``, cut off) once it is over ``max_bytes``.
 
     Compression is asked away; a host that compresses all the same is decompressed in steps, so that a small
     bomb never becomes large here.
     """
-    encoding = answer.headers.get("content-encoding", "identity").strip().lower()
+    encoding = reply.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity", "gzip", "deflate", "x-gzip"):
-        raise _RefusedError("encoding", answer.status_code)
+        raise _RefusedError(Answer(reason="encoding", http_status=reply.status, detail=encoding[:50]))
     inflate = zlib.decompressobj(47) if "gzip" in encoding or encoding == "deflate" else None
     parts: list[bytes] = []
     size = 0
-    async for raw in answer.aiter_raw():
+    async for raw in reply.body:
         try:
             part = inflate.decompress(raw, max_bytes - size + 1) if inflate else raw
         except zlib.error:
-            raise _RefusedError("truncated", answer.status_code) from None
+            raise _RefusedError(
+                Answer(reason="truncated", http_status=reply.status, detail="bad compression")
+            ) from None
         parts.append(part)
         size += len(part)
         if size > max_bytes:
             if cut:
                 break
-            raise _RefusedError("too-large", answer.status_code)
+            raise _RefusedError(
+                Answer(reason="too-large", http_status=reply.status, detail=f"over {max_bytes:,} bytes")
+            )
     if inflate and not inflate.eof and not cut:
-        raise _RefusedError("truncated", answer.status_code)
+        raise _RefusedError(Answer(reason="truncated", http_status=reply.status, detail="compressed body cut off"))
     return b"".join(parts)[:max_bytes]

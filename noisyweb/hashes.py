@@ -1,9 +1,4 @@
-"""Perceptual hashes: 256-bit pHash, and all pairs within a Hamming radius.
-
-The hash is `imagehash.phash` with hash_size 16, bit for bit: the image in grey at 64 x 64, its two-dimensional
-DCT, the 16 x 16 lowest frequencies, each above or below their median. 256 bits, since 64 are too few for a web
-pool: among 212,588 random 64-bit hashes, 226 pairs lie within 10 bits by chance.
-"""
+"""A workspace's perceptual hashes (`noisyweb.phash`), and all pairs within a Hamming radius."""
 
 from __future__ import annotations
 
@@ -12,58 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-import imagehash
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import scipy.fft
-from PIL import Image
 
-from noisyweb.decode import DAMAGE, NotUsableError, open_image, to_rgb
 from noisyweb.errors import SourceError
+from noisyweb.phash import phash
 from noisyweb.progress import Progress, silent
 from noisyweb.workspace import Workspace
 
-NUM_BITS = 256
 NUM_WORDS = 4
-SIDE = 64
-FLAT_SPREAD = 150.0
-"""Below this spread of the DCT coefficients an image is flat; see `is_flat`."""
 
 Hashes = npt.NDArray[np.uint64]
 """Hashes as words, shape (N, 4)."""
-
-
-def phash(data: bytes) -> tuple[bytes, bool] | None:
-    """Hash encoded image bytes.
-
-    Returns:
-        32 bytes, most significant bit first, row by row, and whether the image is flat; None if the bytes
-        cannot be decoded.
-    """
-    try:
-        image = open_image(data)
-        plain = image if image.mode in ("RGB", "L") else to_rgb(image)
-        grey = plain.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    except (NotUsableError, *DAMAGE):
-        return None
-    bits = imagehash.phash(grey, hash_size=16).hash
-    return np.packbits(bits).tobytes(), is_flat(np.asarray(grey))
-
-
-def is_flat(grey: npt.NDArray[np.uint8]) -> bool:
-    """Whether an image has too little structure to be told from others like it.
-
-    A bit says on which side of the median a coefficient lies. Rounding to 8 bits alone moves a coefficient by
-    37 (1 / sqrt(12) grey levels x 128, the gain of this DCT), so where the median distance from the median is
-    under four times that, bits are chance, or all alike. Plain cards have 0, smooth gradients and soft blobs
-    up to 100 or 300, photographs 3,000 and more, the same at a twentieth of their contrast 145 and more.
-
-    Args:
-        grey: shape (64, 64).
-    """
-    low = scipy.fft.dctn(grey.astype(np.float64), type=2)[:16, :16]
-    return float(np.median(np.abs(low - np.median(low)))) < FLAT_SPREAD
 
 
 def add_hashes(

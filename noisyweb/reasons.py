@@ -13,6 +13,7 @@ PASSING: Mapping[str, str] = {
     "connection": "refused, reset, or not HTTP",
     "dns": "the host's name has no address",
     "robots-unreachable": "robots.txt answered 5xx or not at all, which means: keep out for now",
+    "host-down": "its host failed so often in a row that it was left alone for the rest of the run",
 }
 
 FINAL: Mapping[str, str] = {
@@ -29,6 +30,7 @@ FINAL: Mapping[str, str] = {
     "truncated": "bytes are missing or damaged",
     "pixel-bomb": "more pixels than the limit",
     "too-small": "fewer pixels on a side than the limit",
+    "decoder-crash": "the decoder died of it, or did not come to an end",
     "unreadable": "a local file that cannot be read",
 }
 

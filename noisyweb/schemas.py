@@ -25,6 +25,7 @@ CANDIDATES = pa.schema(
         pa.field("provider", pa.string(), nullable=False),
         pa.field("query", pa.string(), nullable=False),
         pa.field("rank", pa.int32(), nullable=False),  # 0 = first hit of the query
+        pa.field("provider_id", pa.string()),  # the provider's own id of the image
         pa.field("title", pa.string()),
         *[field for field in _PROVENANCE if field.name != "url"],
         pa.field("width", pa.int32()),  # pixels, as the provider says
@@ -39,12 +40,15 @@ SEARCHES = pa.schema(
         pa.field("provider", pa.string(), nullable=False),
         pa.field("query", pa.string(), nullable=False),
         pa.field("filters", pa.string(), nullable=False),  # licences and address asked for; "" for none
-        pa.field("status", pa.string(), nullable=False),  # exhausted | failed
+        pa.field("status", pa.string(), nullable=False),  # open | exhausted | failed
         pa.field("reason", pa.string()),  # why it failed
-        pa.field("num_hits", pa.int32(), nullable=False),  # hits it gave in all
+        pa.field("num_hits", pa.int32(), nullable=False),  # hits taken from it so far
+        pa.field("num_unlicensed", pa.int32(), nullable=False),  # of these, dropped by the licence filter
+        pa.field("cursor", pa.string()),  # asks for the page that it stands in; null: the first
+        pa.field("offset", pa.int32(), nullable=False),  # hits taken from that page
     ]
 )
-"""Searches that have no more to give, or failed. Key: (label, provider, query, filters)."""
+"""How far each search has come. Key: (label, provider, query, filters)."""
 
 IMAGES = pa.schema(
     [
@@ -55,7 +59,13 @@ IMAGES = pa.schema(
         pa.field("retry", pa.bool_(), nullable=False),  # the reason may pass: the next crawl tries again
         pa.field("attempts", pa.int32(), nullable=False),
         pa.field("http_status", pa.int32()),
+        pa.field("detail", pa.string()),  # what decided: the header, the robots.txt rule, the archive's date, ...
+        pa.field("final_url", pa.string()),  # where it was found, if not at url: redirects followed, or an archive
+        pa.field("etag", pa.string()),  # for asking again whether it has changed
+        pa.field("last_modified", pa.string()),
         pa.field("image_id", pa.string()),  # SHA-256 of the stored bytes; null unless ok
+        pa.field("fetched_id", pa.string()),  # SHA-256 of the bytes as they came
+        pa.field("changes", pa.string()),  # how the stored image differs: first-frame, upright, srgb, ...; null: not
         pa.field("num_bytes", pa.int64()),
         pa.field("width", pa.int32()),  # pixels, decoded
         pa.field("height", pa.int32()),

@@ -3,23 +3,23 @@
     <workspace>/classes.json          the class vocabulary that the labels refer to
     <workspace>/<table>.parquet       candidates, searches, images, hashes, duplicates, votes, verdicts
     <workspace>/<table>.journal       rows added since, one JSON line each, in case the process dies
-    <workspace>/store/ab/abcd...      image bytes under their SHA-256
+    <workspace>/crawl.sqlite          candidates, searches, images and hashes while a crawl goes on, or was killed
+    <workspace>/store/ab/abcd...      image bytes under their SHA-256 (`noisyweb.store`)
 
 A row is in the journal before anything relies on it: one ``write`` a row, so that a killed process loses at
 most the row it was writing. The journal is folded into the Parquet file when a stage ends, and by the next
 stage if the last one was killed. Folding is idempotent: rows with the same key replace one another, last wins.
+A crawl has too many rows for that: its tables grow in SQLite (`noisyweb.tabledb`) and become Parquet when it ends.
+As long as crawl.sqlite is there, it is what counts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -28,8 +28,11 @@ import pyarrow.parquet as pq
 from noisyweb import schemas
 from noisyweb.atomic import disk_errors, replacing_file
 from noisyweb.errors import CorruptFileError, SourceError
+from noisyweb.journal import Journal, read_journal
+from noisyweb.store import ImageStore
+from noisyweb.tabledb import Database, Tables, sql_errors
 
-TABLES: Mapping[str, tuple[pa.Schema, tuple[str, ...]]] = {
+TABLES: Tables = {
     "candidates": (schemas.CANDIDATES, ("url", "label")),
     "searches": (schemas.SEARCHES, ("label", "provider", "query", "filters")),
     "images": (schemas.IMAGES, ("url", "label")),
@@ -39,6 +42,14 @@ TABLES: Mapping[str, tuple[pa.Schema, tuple[str, ...]]] = {
     "verdicts": (schemas.VERDICTS, ("image_id", "label")),
 }
 """Every table's schema and key."""
+
+CRAWL_TABLES: Mapping[str, tuple[str, ...]] = {
+    "candidates": ("label", "rank", "provider", "query", "url"),
+    "searches": ("label", "provider", "query", "filters"),
+    "images": ("label", "url"),
+    "hashes": ("image_id",),
+}
+"""The tables that a crawl writes, and the order of their rows."""
 
 
 class Workspace:
@@ -54,6 +65,7 @@ class Workspace:
 
     def __init__(self, folder: str | Path, *, create: bool = False) -> None:
         self.folder = Path(folder)
+        self.store = ImageStore(self.folder / "store")
         if create:
             with disk_errors(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -123,6 +135,14 @@ class Workspace:
             CorruptFileError: its Parquet file is damaged or of another schema.
         """
         schema, key = TABLES[name]
+        if name in CRAWL_TABLES and self._database_path.exists():
+            database = Database(self._database_path, {name: TABLES[name]}, readonly=True)
+            try:
+                with sql_errors(self._database_path):
+                    if _is_loaded(database):
+                        return database.table(name, CRAWL_TABLES[name])
+            finally:
+                database.close()
         table = self._read_parquet(name)
         added = list(self._read_journal(name))
         if not added:
@@ -140,7 +160,9 @@ class Workspace:
         self._journal_path(name).unlink(missing_ok=True)
 
     def fold(self, name: str) -> pa.Table:
-        """Fold the journal of a table into its Parquet file and return the whole."""
+        """Fold the journal of a table, or what a killed crawl left, into its Parquet file and return the whole."""
+        if name in CRAWL_TABLES:
+            self._finish_crawl()
         table = self.read(name)
         if self._journal_path(name).exists():
             self.write(name, table)
@@ -154,12 +176,27 @@ class Workspace:
         return self.folder / f"{name}.journal"
 
     def _read_parquet(self, name: str) -> pa.Table:
+        batches = list(self._parquet_batches(name))
+        schema = TABLES[name][0]
+        return pa.Table.from_batches(batches, schema=schema) if batches else schema.empty_table()
+
+    def _parquet_batches(self, name: str) -> Iterator[pa.RecordBatch]:
+        """A table's Parquet file, a batch at a time; columns of a later version that it lacks are null."""
         schema, _ = TABLES[name]
         path = self.folder / f"{name}.parquet"
         if not path.exists():
-            return schema.empty_table()
+            return
         try:
-            return pq.read_table(path).select(schema.names).cast(schema)
+            for batch in pq.ParquetFile(path).iter_batches():
+                known = set(batch.schema.names)
+                missing = [f.name for f in schema if f.name not in known and not f.nullable]
+                if missing:
+                    raise KeyError(f"no column {missing[0]!r}")
+                arrays = [
+                    batch.column(f.name).cast(f.type) if f.name in known else pa.nulls(len(batch), f.type)
+                    for f in schema
+                ]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
         except (pa.ArrowException, KeyError, OSError) as error:
             raise CorruptFileError(
                 f"{path}: not a readable {name} table ({str(error).splitlines()[0]}); "
@@ -167,33 +204,58 @@ class Workspace:
             ) from error
 
     def _read_journal(self, name: str) -> Iterator[dict[str, Any]]:
-        path = self._journal_path(name)
-        if not path.exists():
-            return
-        schema = TABLES[name][0]
-        with path.open("rb") as handle:
-            for number, line in enumerate(handle, start=1):
-                if not line.endswith(b"\n"):
-                    return  # the row that was being written when the process died
-                try:
-                    row = json.loads(line)
-                    complete = {field.name: _from_json(row[field.name], field.type) for field in schema}
-                except (ValueError, KeyError, TypeError) as error:
-                    raise CorruptFileError(
-                        f"{path}: line {number} is damaged; delete that line (its row is done again) and run this again"
-                    ) from error
-                yield complete
+        return read_journal(self._journal_path(name), TABLES[name][0])
+
+    # -- a crawl's tables ------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[Database]:
+        """The crawl's tables in SQLite for the length of a block, Parquet again at its end.
+
+        Keep the workspace `locked` meanwhile. If the block or the process dies, the database stays, and the next
+        block goes on with it.
+        """
+        database = Database(self._database_path, {name: TABLES[name] for name in CRAWL_TABLES})
+        try:
+            with sql_errors(self._database_path):
+                self._load(database)
+                yield database
+                with database.transaction():  # nothing may change between the first table and the last
+                    for name, order in CRAWL_TABLES.items():
+                        database.export(name, self.folder / f"{name}.parquet", order)
+        except BaseException:
+            database.close()
+            raise
+        database.remove()
+
+    def _load(self, database: Database) -> None:
+        """Fill a new database from Parquet and journals; one that is loaded already is what counts."""
+        if not _is_loaded(database):
+            with database.transaction():
+                for name in CRAWL_TABLES:
+                    database.sql.execute(f'DELETE FROM "{name}"')
+                    database.load(name, self._parquet_batches(name))
+                    journal = list(self._read_journal(name))
+                    database.load(name, pa.Table.from_pylist(journal, schema=TABLES[name][0]).to_batches())
+                database.sql.execute("CREATE TABLE loaded (done INTEGER)")
+        for name in CRAWL_TABLES:
+            self._journal_path(name).unlink(missing_ok=True)
+
+    def _finish_crawl(self) -> None:
+        """Turn a killed crawl's database into Parquet."""
+        if self._database_path.exists():
+            with self.database():
+                pass
+
+    @property
+    def _database_path(self) -> Path:
+        return self.folder / "crawl.sqlite"
 
     # -- image store -----------------------------------------------------------------------------------
 
     def put(self, data: bytes) -> str:
         """Store image bytes once; return their id (SHA-256, hex)."""
-        image_id = hashlib.sha256(data).hexdigest()
-        path = self.path(image_id)
-        if not path.exists():
-            with replacing_file(path) as temporary:
-                temporary.write_bytes(data)
-        return image_id
+        return self.store.put(data)
 
     def get(self, image_id: str) -> bytes:
         """The stored bytes of an image.
@@ -201,71 +263,13 @@ class Workspace:
         Raises:
             SourceError: the store does not hold it.
         """
-        try:
-            return self.path(image_id).read_bytes()
-        except FileNotFoundError:
-            raise SourceError(
-                f"workspace {self.folder}: image {image_id} is not in the store; crawl again or restore store/"
-            ) from None
+        return self.store.get(image_id)
 
     def path(self, image_id: str) -> Path:
         """Where an image is, or would be, stored."""
-        if len(image_id) != 64 or not set(image_id) <= set("0123456789abcdef"):
-            raise SourceError(f"{image_id!r}: not an image id; expected 64 hexadecimal digits (SHA-256)")
-        return self.folder / "store" / image_id[:2] / image_id
+        return self.store.path(image_id)
 
 
-class Journal:
-    """Appends rows to a table's journal, each in one ``write`` that survives the death of the process."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path, self._schema = path, schema
-        self._file: int | None = None
-
-    def __enter__(self) -> Journal:
-        with disk_errors(self._path):
-            _drop_torn_line(self._path)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Add one row; columns left out are null."""
-        assert self._file is not None, "use the journal as a context manager"
-        unknown = set(row) - set(self._schema.names)
-        assert not unknown, f"columns not in the schema: {unknown}"
-        complete = {name: row.get(name) for name in self._schema.names}
-        line = json.dumps(complete, ensure_ascii=True, default=bytes.hex).encode() + b"\n"
-        with disk_errors(self._path):
-            while line:
-                line = line[os.write(self._file, line) :]
-
-
-def _from_json(value: Any, kind: pa.DataType) -> Any:
-    if value is not None and (pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)):
-        return bytes.fromhex(value)
-    return value
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line without an end, or the next row would be glued to it."""
-    if not path.exists():
-        return
-    with path.open("rb") as handle:
-        size = end = handle.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - 4096)
-            handle.seek(start)
-            newline = handle.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-    if end != size:
-        os.truncate(path, end)
+def _is_loaded(database: Database) -> bool:
+    """Whether all that the Parquet files held is in the database: it is what counts from then on."""
+    return bool(database.sql.execute("SELECT count(*) FROM sqlite_master WHERE name = 'loaded'").fetchone()[0])

@@ -49,6 +49,7 @@ def test_plain_images_are_kept_byte_for_byte(kind: str) -> None:
         (b"\0\0\0\x1cftypavif", "other-format"),
         (photo(1)[:-400], "truncated"),
         (photo(1, kind="PNG")[:-400], "truncated"),
+        (photo(1, kind="PNG").replace(b"IDAT", b"IDAT\xff", 1), "truncated"),
         (b"\xff\xd8\xff\xe0", "truncated"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "truncated"),
         (photo(1, side=1), "too-small"),
@@ -142,3 +143,67 @@ def test_damaged_bytes_give_an_image_or_a_reason_never_a_crash(kind: str, data: 
         except NotUsableError as refusal:
             outcome = refusal.reason
     assert outcome in {"jpeg", "png", "webp", *FINAL}
+
+
+@pytest.mark.parametrize(
+    ("data", "changes"),
+    [
+        (photo(1), ()),
+        (animation(), ("first-frame", "8-bit")),
+        (encoded(Image.new("P", (40, 40)), "GIF"), ("8-bit",)),
+        (encoded(Image.new("RGBA", (40, 40)), "PNG"), ("flattened",)),
+        (encoded(Image.new("CMYK", (40, 40)), "JPEG"), ("8-bit",)),
+    ],
+)
+def test_what_was_changed_is_said(data: bytes, changes: tuple[str, ...]) -> None:
+    image = decode(data)
+    assert image.changes == changes
+    assert (image.data == data) is (not changes)
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "expected"),
+    [
+        ((400, 300), 100, (133, 100)),
+        ((300, 400), 100, (100, 133)),
+        ((64, 64), 100, (64, 64)),
+        ((100, 500), 100, (100, 500)),
+        ((3000, 40), 39, (2925, 39)),
+    ],
+)
+def test_images_are_made_smaller_and_never_larger(
+    size: tuple[int, int], wanted: int, expected: tuple[int, int]
+) -> None:
+    data = encoded(Image.linear_gradient("L").resize(size).convert("RGB"), "JPEG", quality=90)
+    image = decode(data, image_size=wanted)
+    assert (image.width, image.height) == expected == Image.open(io.BytesIO(image.data)).size
+    assert image.changes == (("resized",) if expected != size else ())
+
+
+def test_a_turned_image_is_made_smaller_upright() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    data = encoded(two_tone().resize((800, 400)), "JPEG", exif=exif)
+    image = decode(data, image_size=100)
+    assert (image.width, image.height, image.changes) == (100, 200, ("upright", "resized"))
+
+
+def test_the_interpolation_is_bicubic_with_antialiasing() -> None:
+    # A reference worked out from the definition (Keys 1981, a = -0.5, stretched by the factor), not by Pillow.
+    line = np.array([0, 0, 255, 0, 0, 255, 255, 255, 0, 255, 0, 0, 0, 255, 255, 0, 0, 255, 0, 255], float)
+    factor, small = 2.0, []
+
+    def kernel(x: float) -> float:
+        x = abs(x)
+        if x < 1:
+            return 1.5 * x**3 - 2.5 * x**2 + 1
+        return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
+
+    for n in range(10):
+        center = (n + 0.5) * factor
+        weights = np.array([kernel((i + 0.5 - center) / factor) for i in range(20)])
+        small.append(np.clip((weights * line).sum() / weights.sum(), 0, 255))
+    picture = np.repeat(np.repeat(line[None, :, None], 80, 0), 3, 2).astype(np.uint8)
+    wide = Image.fromarray(picture).resize((20, 80), Image.Resampling.NEAREST)
+    found = pixels(decode(encoded(wide, "PNG"), image_size=10, min_side=8).data)
+    assert np.abs(found[20, :, 0] - np.array(small)).max() <= 1

@@ -15,7 +15,8 @@ from PIL import Image
 from noisyweb.dedup import DEFAULT_RADIUS, dedup
 from noisyweb.dedup_groups import nearest_kept
 from noisyweb.errors import SourceError
-from noisyweb.hashes import Hashes, known_hashes, phash
+from noisyweb.hashes import Hashes, known_hashes
+from noisyweb.phash import phash
 from noisyweb.imageset import ImageSet
 from noisyweb.workspace import Workspace
 from tests.web import photo

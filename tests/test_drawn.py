@@ -26,7 +26,7 @@ from noisyweb.drawn.vocabulary import cars, slug
 from noisyweb.drawn.votes import bundled_verdicts
 from noisyweb.drawn.web import COPIES, HOST, WebHit, all_hits, hits_of
 from noisyweb.errors import DefinitionError
-from noisyweb.hashes import phash, words
+from noisyweb.phash import phash, words
 from noisyweb.schemas import PROVENANCE_COLUMNS
 
 DEVKIT = Path(__file__).parents[2] / "shared/data/stanford_cars/devkit"

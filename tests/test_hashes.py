@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from noisyweb.hashes import Hashes, add_hashes, known_hashes, neighbours, phash, words
+from noisyweb.decode import decode
+from noisyweb.hashes import Hashes, add_hashes, known_hashes, neighbours, words
+from noisyweb.phash import phash, phash_of
 from noisyweb.workspace import Workspace
 from tests.web import photo
 
@@ -38,19 +40,44 @@ def test_the_hash_is_imagehash_s_bit_for_bit(number: int, side: int) -> None:
 
 @pytest.mark.shared
 def test_the_hash_of_real_photographs_and_their_copies(shared_data: Path) -> None:
-    files = sorted((shared_data / "photos").glob("*.jpg"))[::12]
-    originals, copies = [], []
+    files = sorted((shared_data / "photos").glob("*.jpg"))[::6]
+    originals, copies, moved = [], [], []
     for file in files:
         image = Image.open(file).convert("RGB")
         originals.append(phash(file.read_bytes()))
         out = io.BytesIO()
         image.resize((image.width // 2, image.height // 2)).save(out, "JPEG", quality=40)
         copies.append(phash(out.getvalue()))
-        assert bits(originals[-1][0]) == imagehash.phash(image, hash_size=16).hash.ravel().tolist()  # type: ignore[index]
+        theirs = imagehash.phash(image, hash_size=16).hash.ravel().tolist()
+        assert originals[-1] is not None
+        moved.append(sum(a != b for a, b in zip(bits(originals[-1][0]), theirs, strict=True)))
+    # Large JPEGs are decoded smaller: a few bits move, and copies are found all the same.
+    assert max(moved) < 16
+    assert np.mean(moved) < 4
     assert not any(found[1] for found in originals if found)
     found = list(neighbours(words([h[0] for h in originals if h]), words([h[0] for h in copies if h]), 32))
     pairs = [pair for rows, columns, _ in found for pair in zip(rows.tolist(), columns.tolist(), strict=True)]
     assert pairs == [(n, n) for n in range(len(files))]
+
+
+def test_large_jpegs_are_hashed_alike_wherever_they_are_decoded() -> None:
+    data = photo(3, 700)
+    decoded = decode(data)
+    assert decoded.hashable is not None
+    assert phash_of(decoded.hashable) == phash(data)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cut=st.integers(2, 20_000), side=st.sampled_from([300, 520, 1100]), progressive=st.booleans())
+def test_damage_is_found_in_a_reduced_decode_as_in_a_full_one(cut: int, side: int, progressive: bool) -> None:
+    whole = photo(2, side, progressive=progressive)
+    data = whole[: -min(cut, len(whole) - 2)]
+    try:
+        Image.open(io.BytesIO(data)).load()
+        is_whole = True
+    except OSError:
+        is_whole = False
+    assert (phash(data) is not None) is is_whole
 
 
 @pytest.mark.parametrize(

@@ -66,17 +66,27 @@ class HostileWeb:
         requests: how often each path was asked for.
         user_agents: all that were seen.
         hits: what the search gives for a query: image paths, best first.
+        related: what an image-to-image search gives for the number of an image.
         answer: what the search says instead, whatever is asked.
+        archive: bodies of further paths.
+        failing_until: so many requests for /weak/N fail with 503, of all N together.
+        headers: those of the last request for each path, names in lower case.
     """
 
-    def __init__(self, robots: tuple[int, str] = (404, "")) -> None:
+    def __init__(self, robots: tuple[int, str] = (404, ""), address: str = "127.0.0.1") -> None:
+        self._address = address
         self.requests: Counter[str] = Counter()
         self.user_agents: set[str] = set()
         self.queries: list[dict[str, str]] = []
         self.hits: Callable[[str], list[str]] = lambda query: []
+        self.related: Callable[[str], list[str]] = lambda number: []
         self.answer: bytes | None = None
         self.robots = robots
         self.most_at_once = 0
+        self.headers: dict[str, dict[str, str]] = {}
+        self.archive: dict[str, bytes] = {}
+        self.failing_until = 0
+        self._num_weak = 0
         self._waiting: list[asyncio.Future[None]] = []
         self._at_once = 0
         self._port = 0
@@ -97,7 +107,7 @@ class HostileWeb:
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self._address}:{self._port}"
 
     def url(self, path: str) -> str:
         return f"{self.base}/{path}"
@@ -118,7 +128,7 @@ class HostileWeb:
     async def _serve(self, started: threading.Event) -> None:
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, self._address, 0)
         self._port = server.sockets[0].getsockname()[1]
         started.set()
         await self._stop.wait()
@@ -149,6 +159,8 @@ class HostileWeb:
             if line.lower().startswith("user-agent:"):
                 self.user_agents.add(line.split(":", 1)[1].strip())
         path = target.split("?")[0]
+        said = (line.partition(":")[::2] for line in head.splitlines()[1:] if line)
+        self.headers[path] = {name.lower(): value.strip() for name, value in said}
         with self._changed:
             self.requests[path] += 1
             self._changed.notify_all()
@@ -162,8 +174,12 @@ class HostileWeb:
     async def _behave(self, path: str, target: str, writer: Writer) -> None:
         if path == "/robots.txt":
             return await self._send(writer, self.robots[1].encode(), status=self.robots[0], kind="text/plain")
+        if path.startswith("/v1/images/") and path.endswith("/related/"):
+            return await self._send(writer, self._related(path), kind="application/json")
         if path == "/v1/images/":
             return await self._send(writer, self._search(target), kind="application/json")
+        if path in self.archive:
+            return await self._send(writer, self.archive[path])
         kind, _, rest = path[1:].partition("/")
         number = int(rest) if rest.isdigit() else 0
         plain = {
@@ -176,11 +192,53 @@ class HostileWeb:
             "bomb": pixel_bomb(),
             "empty": b"",
             "bmp": photo(number, kind="BMP"),
+            "avif": b"\0\0\0\x1cftypavif" + bytes(500),
+            "png": photo(number, kind="PNG"),
+            "webp": photo(number, kind="WEBP"),
+            "bad-crc": photo(number, kind="PNG").replace(b"IDAT", b"IDAT\xff", 1),
+            "half-png": photo(number, kind="PNG")[:2000],
+            "tail": photo(number) + b"<script>alert(1)</script>",
         }
         if kind in plain:
             return await self._send(writer, plain[kind])
         if kind == "status":
             return await self._send(writer, b"no", status=number)
+        if kind == "partial":
+            return await self._send(writer, photo(number)[:500], status=206)
+        if kind == "half-gzip":
+            body = gzip.compress(photo(number))
+            return await self._send(writer, body[: len(body) // 2], headers={"Content-Encoding": "gzip"})
+        if kind == "not-gzip":
+            return await self._send(writer, photo(number), headers={"Content-Encoding": "gzip"})
+        if kind == "less":  # sends more than it says
+            return await self._send(writer, photo(number), headers={"Content-Length": "700"})
+        if kind == "bad-length":
+            return await self._send(writer, photo(number), headers={"Content-Length": "many"})
+        if kind == "long-header":
+            return await self._send(writer, photo(number), headers={"X-Long": "x" * 100_000})
+        if kind == "bad-chunks":
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + photo(number))
+            return await writer.drain()
+        if kind == "slow-header":
+            for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1000:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        if kind == "etag":  # /etag/N: the same as long as nobody changes it
+            tag = f'"{number}"'
+            if self.headers[path].get("if-none-match") == tag:
+                return await self._send(writer, b"", status=304)
+            return await self._send(writer, photo(number), headers={"ETag": tag})
+        if kind == "changing":  # another image at each request
+            return await self._send(writer, photo(self.requests[path]), headers={"ETag": f'"{self.requests[path]}"'})
+        if kind == "vanishing":  # there once
+            return await self._send(writer, photo(number), status=200 if self.requests[path] == 1 else 404)
+        if kind == "here":  # a redirect without scheme and host
+            return await self._redirect(writer, f"../ok/{number}#part")
+        if kind == "weak":
+            self._num_weak += 1
+            status = 503 if self._num_weak <= self.failing_until else 200
+            return await self._send(writer, photo(number), status=status)
         if kind == "huge":
             return await self._endless(writer)
         if kind == "says-huge":
@@ -231,6 +289,11 @@ class HostileWeb:
             if self.requests[path] <= number:
                 return await self._send(writer, b"slow down", status=429, headers={"Retry-After": "0"})
             return await self._send(writer, photo(number))
+        if kind == "busy-date":  # once 429 with a date that has passed, then the image
+            if self.requests[path] == 1:
+                date = {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}
+                return await self._send(writer, b"slow down", status=429, headers=date)
+            return await self._send(writer, photo(number))
         if kind == "busy-long":
             return await self._send(writer, b"slow down", status=429, headers={"Retry-After": "86400"})
         return await self._send(writer, b"nothing here", status=404)
@@ -272,24 +335,29 @@ class HostileWeb:
             return self.answer
         page, size = int(query["page"]), int(query["page_size"])
         found = self.hits(query["q"])
-        results = [
-            {
-                "title": f"Picture {path}",
-                "url": path if path.split("/")[0].endswith(":") else self.url(path),
-                "foreign_landing_url": self.url("page/" + path),
-                "creator": "Someone",
-                "license": "by",
-                "license_url": "https://creativecommons.org/licenses/by/4.0/",
-                "attribution": f'"Picture {path}" by Someone is licensed under CC BY 4.0.',
-                "width": 64,
-                "height": 64,
-                "mature": False,
-            }
-            for path in found[(page - 1) * size : page * size]
-        ]
+        results = [self._result(path) for path in found[(page - 1) * size : page * size]]
         pages = max(1, -(-len(found) // size))
         answer = {"result_count": len(found), "page_count": pages, "page_size": size, "page": page, "results": results}
         return json.dumps(answer).encode()
+
+    def _related(self, path: str) -> bytes:
+        found = self.related(path.split("/")[-3].partition("-")[2])
+        return json.dumps({"result_count": len(found), "results": [self._result(one) for one in found]}).encode()
+
+    def _result(self, path: str) -> dict[str, object]:
+        return {
+            "id": path.replace("/", "-"),
+            "title": f"Picture {path}",
+            "url": path if path.split("/")[0].endswith(":") else self.url(path),
+            "foreign_landing_url": self.url("page/" + path),
+            "creator": "Someone",
+            "license": "by",
+            "license_url": "https://creativecommons.org/licenses/by/4.0/",
+            "attribution": f'"Picture {path}" by Someone is licensed under CC BY 4.0.',
+            "width": 64,
+            "height": 64,
+            "mature": False,
+        }
 
 
 @contextlib.contextmanager

@@ -6,28 +6,24 @@ Options:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import httpx
-
 from noisyweb.errors import CrawlError
-from noisyweb.providers._protocol import Hit, Query
+from noisyweb.providers._protocol import Hit, Options
 
 SUMMARY = "a local folder with one sub-folder per class: folder=PATH"
 
 
-async def search(query: Query, client: httpx.AsyncClient, options: Mapping[str, str]) -> AsyncIterator[Hit]:
-    """The files of the class's sub-folder, sorted by path, at any depth; hidden ones left out.
+def listing(class_names: Sequence[str], options: Options) -> Iterator[tuple[int, Hit]]:
+    """The files of each class's sub-folder, sorted by path, at any depth; hidden ones left out.
 
     Raises:
-        CrawlError: no such folder, sub-folders that are no class, or a licence filter.
+        CrawlError: no such folder, or sub-folders that are no class.
     """
     root = _root(options)
-    if query.licenses:
-        raise CrawlError(f"folder {root}: files carry no licence to filter by; leave out --license")
-    names = {name.replace("/", "-"): index for index, name in enumerate(query.class_names)}
+    names = {name.replace("/", "-") for name in class_names}
     found = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     unknown = [name for name in found if name not in names]
     if unknown:
@@ -35,14 +31,19 @@ async def search(query: Query, client: httpx.AsyncClient, options: Mapping[str, 
             f"folder {root}: sub-folder {unknown[0]!r} is none of the {len(names)} classes ({len(unknown)} are not); "
             "name sub-folders like classes, or move the others away"
         )
-    folder = root / query.class_name.replace("/", "-")
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
-        if path.is_file() and not path.name.startswith("."):
-            yield Hit(url=path.as_uri(), title=path.stem)
+    return _listed(root, class_names)
 
 
-def read(url: str, options: Mapping[str, str]) -> bytes:
-    """The bytes of a file that `search` gave.
+def _listed(root: Path, class_names: Sequence[str]) -> Iterator[tuple[int, Hit]]:
+    for label, name in enumerate(class_names):
+        folder = root / name.replace("/", "-")
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+            if path.is_file() and not path.name.startswith("."):
+                yield label, Hit(url=path.as_uri(), title=path.stem)
+
+
+def read(url: str, options: Options) -> bytes:
+    """The bytes of a file that `listing` gave.
 
     Raises:
         OSError: it is gone, cannot be read, or lies (through a link) outside the folder.
@@ -54,7 +55,7 @@ def read(url: str, options: Mapping[str, str]) -> bytes:
     return path.read_bytes()
 
 
-def _root(options: Mapping[str, str]) -> Path:
+def _root(options: Options) -> Path:
     root = Path(options.get("path") or "").expanduser().resolve()
     if not options.get("path") or not root.is_dir():
         raise CrawlError(f"folder {options.get('path', '')!r}: no such folder; give it as --source folder=PATH")

@@ -1,0 +1,143 @@
+"""What a crawl has to fetch, from its database, and the rows that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from noisyweb import reasons
+from noisyweb.fetch import host_of
+from noisyweb.hosts import Host, Job
+from noisyweb.schemas import IMAGES
+from noisyweb.tabledb import Database
+
+LOCAL = "file:"
+"""Begins the names of hosts that are providers of local files."""
+JOBS_AHEAD = 64
+
+
+class CrawlWork:
+    """The feed of `noisyweb.schedule.Schedule`: URLs without a final row, by host, best ranks first.
+
+    Args:
+        database: with the tables candidates, images and hashes.
+        local: providers of local files that this run can read.
+        not_read: providers of local files whose images are left for a run that names them.
+        refresh: also ask whether finished images have changed.
+
+    Attributes:
+        num_urls, num_retried: what there is to do, and how much of it failed for a passing reason earlier.
+    """
+
+    def __init__(
+        self, database: Database, *, local: Collection[str], not_read: Collection[str], refresh: bool = False
+    ) -> None:
+        self._database, self._sql = database, database.sql
+        self._sql.create_function("host_of", 2, lambda url, name: LOCAL + name if name in local else host_of(url))
+        self._answer_from_other_classes()
+        marks = ", ".join("?" * len(not_read))
+        again = "i.retry OR (i.status = 'ok' AND c.url LIKE 'http%')" if refresh else "i.retry"
+        self._sql.execute(
+            "CREATE TEMP TABLE work (id INTEGER PRIMARY KEY, host TEXT, url TEXT, "
+            "retried INT, is_there INT, etag TEXT, modified TEXT)"
+        )
+        self._sql.execute(
+            "INSERT INTO work (host, url, retried, is_there, etag, modified) "
+            "SELECT host_of(c.url, min(c.provider)), c.url, max(ifnull(i.retry, 0)), "
+            "max(ifnull(i.status = 'ok', 0)), max(i.etag), max(i.last_modified) "
+            "FROM candidates c LEFT JOIN images i ON i.url = c.url AND i.label = c.label "
+            f"WHERE (i.url IS NULL OR {again}) AND c.provider NOT IN ({marks}) "
+            "GROUP BY c.url ORDER BY min(c.rank), min(c.label), c.url",
+            list(not_read),
+        )
+        self._sql.execute("CREATE INDEX temp.work_host ON work (host, id)")
+        self._sql.execute(
+            "CREATE TEMP TABLE hosts (name TEXT PRIMARY KEY, done INT, failed INT, bytes INT, busy_s REAL, closed TEXT)"
+        )
+        self.num_urls, self.num_retried = self._sql.execute(
+            "SELECT count(*), ifnull(sum(retried), 0) FROM work"
+        ).fetchone()
+
+    def hosts(self) -> Iterator[str]:
+        """Hosts with the most URLs first, since they take longest."""
+        cursor = self._sql.execute("SELECT host FROM work GROUP BY host ORDER BY count(*) DESC, host")
+        for (name,) in cursor:
+            yield name
+
+    def jobs(self, host: str, after: int) -> tuple[list[Job], int]:
+        """Some more of a host's URLs."""
+        rows = self._sql.execute(
+            "SELECT id, url, is_there, etag, modified FROM work WHERE host = ? AND id > ? ORDER BY id LIMIT ?",
+            (host, after, JOBS_AHEAD),
+        ).fetchall()
+        jobs = [
+            Job(url, url, is_there=bool(is_there), etag=etag, last_modified=modified)
+            for _, url, is_there, etag, modified in rows
+        ]
+        return jobs, rows[-1][0] if rows else after
+
+    def retired(self, host: Host) -> None:
+        """Keep what the report says of a host."""
+        if host.num_done:
+            closed = host.closed.reason if host.closed else None
+            values = (host.name, host.num_done, host.num_failed, host.num_bytes, host.busy_s, closed)
+            self._sql.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def finish(self, job: Job, outcome: Mapping[str, Any]) -> None:
+        """Write what became of a URL, a row for each class that it was found for.
+
+        Args:
+            job: which URL.
+            outcome: columns of `IMAGES` without url, label, status, retry, attempts and final_url, and ``phash`` and
+                ``flat``.
+        """
+        reason = outcome["reason"]
+        row = {
+            **outcome,
+            "url": job.start_url,
+            "status": "ok" if reason is None else "failed",
+            "retry": reason is not None and reasons.is_passing(reason),
+            "attempts": max(job.tries, 1),
+            "final_url": job.url if job.url != job.start_url else None,
+        }
+        with self._database.transaction():
+            if outcome.get("phash") is not None:
+                value = bytes.fromhex(outcome["phash"]) or None
+                hashed = {"image_id": outcome["image_id"], "phash": value, "flat": outcome["flat"] if value else None}
+                self._database.put("hashes", hashed)
+            labels = self._sql.execute("SELECT label FROM candidates WHERE url = ?", (job.start_url,)).fetchall()
+            for (label,) in labels:
+                self._database.put("images", {**row, "label": label})
+
+    def keep(self, job: Job, reason: str, http_status: int | None) -> None:
+        """A finished image that could not be had again: it stays, and the row says so."""
+        self._sql.execute(
+            "UPDATE images SET detail = ?, http_status = ? WHERE url = ?",
+            (f"asked again: {reason}", http_status, job.start_url),
+        )
+
+    def slowest(self, number: int) -> list[dict[str, Any]]:
+        """The hosts that took longest a URL, of those asked more than once."""
+        rows = self._sql.execute(
+            "SELECT name, done, failed, bytes, busy_s, closed FROM hosts WHERE name NOT LIKE ? AND name <> '' "
+            "ORDER BY busy_s / done DESC, name LIMIT ?",
+            (LOCAL + "%", number),
+        ).fetchall()
+        columns = ("host", "urls", "failed", "bytes", "busy_s", "closed")
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def close(self) -> None:
+        """Drop what is for one run only."""
+        self._sql.execute("DROP TABLE IF EXISTS temp.work")
+        self._sql.execute("DROP TABLE IF EXISTS temp.hosts")
+
+    def _answer_from_other_classes(self) -> None:
+        """A URL that has a final row under one class needs no request for another."""
+        columns = ", ".join(f'i."{name}"' for name in IMAGES.names if name not in ("url", "label"))
+        names = ", ".join(f'"{name}"' for name in IMAGES.names if name not in ("url", "label"))
+        self._sql.execute(
+            f"INSERT OR REPLACE INTO images (url, label, {names}) SELECT c.url, c.label, {columns} "
+            "FROM candidates c JOIN images i ON i.url = c.url AND i.retry = 0 AND i.label <> c.label "
+            "LEFT JOIN images own ON own.url = c.url AND own.label = c.label "
+            "WHERE own.url IS NULL OR own.retry ORDER BY i.label DESC"
+        )

@@ -1,0 +1,181 @@
+"""Worker processes for decoding, resizing and hashing, so that a crawl uses all cores and survives a decoder's crash.
+
+Processes and not threads: a decoder that crashes or never ends on a hostile file takes its own process along, which
+is replaced, and the file is the one that is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+from collections import deque
+from types import TracebackType
+
+from noisyweb.errors import CrawlError
+from noisyweb.image_work import LENGTH, ImageWork, Outcome, arguments
+
+MAX_QUEUED = 3
+"""Bodies that one worker is given ahead, the one in work included."""
+MAX_STARTS = 3
+"""Workers that may die one after the other without having started."""
+START_S = 60.0
+"""Seconds that a worker may take to start."""
+
+
+class ImagePool:
+    """A pool of `noisyweb.image_work` processes.
+
+    Args:
+        work: what they do.
+        processes: how many; None: one a core.
+        limit_s: seconds that one body may take.
+    """
+
+    def __init__(self, work: ImageWork, processes: int | None = None, *, limit_s: float = 60.0) -> None:
+        self._work, self._limit_s = work, limit_s
+        self._num = processes or os.cpu_count() or 1
+        self._workers: list[_Worker] = []
+        self._slots = asyncio.Semaphore(self._num * MAX_QUEUED)
+        self._replacing: set[asyncio.Task[None]] = set()
+        self._error: Exception | None = None
+        self._is_open = False
+
+    async def __aenter__(self) -> ImagePool:
+        self._is_open = True
+        self._workers = [await self._start() for _ in range(self._num)]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_open = False
+        await asyncio.gather(*self._replacing)
+        for worker in self._workers:
+            await worker.stop()
+
+    async def process(self, body: bytes) -> Outcome:
+        """Check, store and hash one body; waits while all workers have enough to do.
+
+        Raises:
+            CrawlError: the store cannot be written, or the workers cannot run at all.
+        """
+        async with self._slots:
+            if self._error is not None:
+                raise self._error
+            worker = min(self._workers, key=lambda one: len(one.waiting))
+            outcome = await worker.give(body)
+        if "error" in outcome:
+            raise CrawlError(outcome["error"])
+        return outcome
+
+    async def _start(self, failed: int = 0) -> _Worker:
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen(
+            arguments(self._work, theirs.fileno()), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+        )
+        theirs.close()
+        loop = asyncio.get_running_loop()
+        _, worker = await loop.create_connection(lambda: _Worker(process, self._limit_s, self._replace, failed), sock=ours)
+        return worker
+
+    def _replace(self, dead: _Worker) -> None:
+        """Start another worker; the body that killed the dead one is given up, the ones behind it are not."""
+        if not self._is_open:
+            return
+        if dead.is_ready and dead.waiting:
+            body, future = dead.waiting.popleft()
+            if not future.done():
+                future.set_result({"reason": "decoder-crash", "num_bytes": len(body)})
+        task = asyncio.get_running_loop().create_task(self._replace_now(dead))
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)
+
+    async def _replace_now(self, dead: _Worker) -> None:
+        await asyncio.to_thread(dead.process.wait)
+        failed = 0 if dead.is_ready else dead.failed + 1
+        try:
+            if failed > MAX_STARTS:
+                raise CrawlError("the processes that decode images die at once; is this installation complete?")
+            fresh = await self._start(failed)
+        except Exception as error:  # noqa: BLE001  whoever waits gets it, and whoever comes
+            self._error = error
+            for _, future in dead.waiting:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        self._workers[self._workers.index(dead)] = fresh
+        for body, future in dead.waiting:  # some may have come meanwhile
+            fresh.send(body, future)
+
+
+class _Worker(asyncio.Protocol):
+    """One worker process.
+
+    Attributes:
+        is_ready: it has started.
+        failed: workers that died in its place before, one after the other, without having started.
+        waiting: bodies that it has not answered, the one in work first.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], limit_s: float, on_death: object, failed: int) -> None:
+        self.process, self._limit_s, self._on_death = process, limit_s, on_death
+        self.is_ready, self.failed = False, failed
+        self.waiting: deque[tuple[bytes, asyncio.Future[Outcome]]] = deque()
+        self._buffer = b""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._watch()
+
+    def give(self, body: bytes) -> asyncio.Future[Outcome]:
+        """Queue a body."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.send(body, future)
+        return future
+
+    def send(self, body: bytes, future: asyncio.Future[Outcome]) -> None:
+        self.waiting.append((body, future))
+        if not self._transport.is_closing():
+            self._transport.writelines([LENGTH.pack(len(body)), body])
+            if len(self.waiting) == 1 and self.is_ready:
+                self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while b"\n" in self._buffer:
+            line, _, self._buffer = self._buffer.partition(b"\n")
+            if self.is_ready:
+                _, future = self.waiting.popleft()
+                if not future.done():
+                    future.set_result(json.loads(line))
+            self.is_ready = True
+            self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+        assert callable(self._on_death)
+        self._on_death(self)
+
+    def _watch(self) -> None:
+        """Start the clock for the body that is in work now, or for the start."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self.waiting or not self.is_ready:
+            limit_s = self._limit_s if self.is_ready else START_S
+            self._timer = asyncio.get_running_loop().call_later(limit_s, self.process.kill)
+
+    async def stop(self) -> None:
+        """Let it end; it has nothing left to do."""
+        self._transport.close()
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self.process.wait), 5)
+        except TimeoutError:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,71 @@
+"""The perceptual hash: 256-bit pHash. Light to import: worker processes use it alone.
+
+It is `imagehash.phash` with hash_size 16: the image in grey at 64 x 64, its two-dimensional DCT, the 16 x 16 lowest
+frequencies, each above or below their median. Bit for bit the same, except for JPEGs with both sides of 256 pixels or
+more: these are decoded in grey at a half, a quarter or an eighth of their size, which is several times faster and
+moves 2.7 bits on average, 10 at most (297 photographs; a test holds it below 16). 256 bits, since 64 are too few for
+a web pool: among 212,588 random 64-bit hashes, 226 pairs lie within 10 bits by chance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from noisyweb.decode import DAMAGE, NotUsableError, draft_grey, load, open_header, to_rgb
+
+NUM_BITS = 256
+SIDE = 64
+FLAT_SPREAD = 150.0
+"""Below this spread of the DCT coefficients an image is flat; see `is_flat`."""
+
+_STEPS = np.arange(SIDE)
+_DCT = 2 * np.cos(np.pi * (2 * _STEPS[None, :] + 1) * np.arange(16)[:, None] / (2 * SIDE))
+"""The 16 lowest rows of the unnormalised DCT-II of 64 values, shape (16, 64)."""
+
+
+def phash(data: bytes) -> tuple[bytes, bool] | None:
+    """Hash encoded image bytes.
+
+    Returns:
+        32 bytes, most significant bit first, row by row, and whether the image is flat; None if the bytes
+        cannot be decoded.
+    """
+    try:
+        image = open_header(data)
+        draft_grey(image)
+        load(image)
+        return phash_of(image)
+    except (NotUsableError, *DAMAGE):
+        return None
+
+
+def phash_of(image: Image.Image) -> tuple[bytes, bool]:
+    """Hash a decoded image; a large JPEG as `noisyweb.decode.draft_grey` has it decoded."""
+    plain = image if image.mode in ("RGB", "L") else to_rgb(image)
+    grey = np.asarray(plain.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    low = _low_frequencies(grey)
+    return np.packbits(low > np.median(low)).tobytes(), _spread(low) < FLAT_SPREAD
+
+
+def is_flat(grey: npt.NDArray[np.uint8]) -> bool:
+    """Whether an image has too little structure to be told from others like it.
+
+    A bit says on which side of the median a coefficient lies. Rounding to 8 bits alone moves a coefficient by
+    37 (1 / sqrt(12) grey levels x 128, the gain of this DCT), so where the median distance from the median is
+    under four times that, bits are chance, or all alike. Plain cards have 0, smooth gradients and soft blobs
+    up to 100 or 300, photographs 3,000 and more, the same at a twentieth of their contrast 145 and more.
+
+    Args:
+        grey: shape (64, 64).
+    """
+    return _spread(_low_frequencies(grey)) < FLAT_SPREAD
+
+
+def _low_frequencies(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    return np.asarray(_DCT @ grey.astype(np.float64) @ _DCT.T)
+
+
+def _spread(low: npt.NDArray[np.float64]) -> float:
+    return float(np.median(np.abs(low - np.median(low))))

@@ -1,0 +1,60 @@
+"""The image store: one copy of each image under its SHA-256. Light to import: worker processes use it alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from noisyweb.atomic import disk_errors
+from noisyweb.errors import SourceError
+
+
+class ImageStore:
+    """Image bytes as ``<folder>/ab/abcd...``, the file name being the SHA-256 in hex.
+
+    Args:
+        folder: made when the first image comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made: set[str] = set()
+
+    def put(self, data: bytes) -> str:
+        """Store image bytes once; return their id (SHA-256, hex). A reader sees the whole file or none."""
+        image_id = hashlib.sha256(data).hexdigest()
+        path = self.folder / image_id[:2] / image_id
+        with disk_errors(path):
+            if image_id[:2] not in self._made:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._made.add(image_id[:2])
+            if not os.path.exists(path):
+                temporary = f"{path.parent}/.{image_id}.{os.getpid()}.tmp"
+                try:
+                    with open(temporary, "wb") as handle:
+                        handle.write(data)
+                    os.replace(temporary, path)
+                except BaseException:
+                    Path(temporary).unlink(missing_ok=True)
+                    raise
+        return image_id
+
+    def get(self, image_id: str) -> bytes:
+        """The stored bytes of an image.
+
+        Raises:
+            SourceError: the store does not hold it.
+        """
+        try:
+            return self.path(image_id).read_bytes()
+        except FileNotFoundError:
+            raise SourceError(
+                f"workspace {self.folder.parent}: image {image_id} is not in the store; crawl again or restore store/"
+            ) from None
+
+    def path(self, image_id: str) -> Path:
+        """Where an image is, or would be, stored."""
+        if len(image_id) != 64 or not set(image_id) <= set("0123456789abcdef"):
+            raise SourceError(f"{image_id!r}: not an image id; expected 64 hexadecimal digits (SHA-256)")
+        return self.folder / image_id[:2] / image_id
