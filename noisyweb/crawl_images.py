@@ -110,6 +110,8 @@ class _Run:
             job.url, job.hops = (job.start_url if job.archived is None else job.url), 0
             self.schedule.add(job, host_of(job.url), now_s + wait_s)
             return
+        elif reason == "dns":  # so are the host's other URLs
+            host.close(reason, answer.detail or "")
         if self.archive is not None and job.archived is None and self.archive.is_worth_asking(reason):
             copy = await self.archive.copy_of(job.start_url)
             if copy is not None:
@@ -186,7 +188,10 @@ async def fetch_all(
     stats.start_fetch(work.num_urls, work.num_retried)
     schedule = Schedule(work, pace_of, connections=limits.connections)
     run = _Run(work, fetcher, pool, schedule, readers, archive, stats, {})
-    await schedule.run(run.do)
+    try:
+        await schedule.run(run.do)
+    finally:
+        work.flush()
     stats.end_fetch()
 
 

@@ -8,23 +8,22 @@ goes on as if nothing had happened: where it stands is in its row.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from types import ModuleType
 from typing import Any
-
-from yarl import URL
 
 from noisyweb.addresses import NoContactError
 from noisyweb.crawl_queries import Wording
 from noisyweb.crawl_stats import CrawlStats
 from noisyweb.errors import CrawlError
+from noisyweb.fetch import canonical_url
 from noisyweb.providers._api import Api
 from noisyweb.providers._protocol import Hit, Page, Query
 from noisyweb.tabledb import Database
 
 _INT32_MAX = 2**31 - 1
+_HIT_COLUMNS = tuple(column.name for column in fields(Hit))
 CLASSES_AT_ONCE = 8
 SEEDS = 20
 """Images of a class that an image-to-image search starts from, at most."""
@@ -214,28 +213,17 @@ def add_candidate(
     database: Database, stats: CrawlStats, label: int, provider: str, query: str, rank: int, hit: Hit
 ) -> int:
     """Add a hit to the candidates of a class, unless its URL is there; return how many were added: 0 or 1."""
-    row = {name: _storable(value) for name, value in asdict(hit).items()}
-    row["url"] = canonical_url(str(row["url"] or ""))
-    if database.sql.execute("SELECT 1 FROM candidates WHERE url = ? AND label = ?", (row["url"], label)).fetchone():
-        return 0
-    database.put("candidates", {**row, "label": label, "provider": provider, "query": query, "rank": rank})
-    stats.found[provider] += 1
-    return 1
-
-
-def canonical_url(text: str) -> str:
-    """One spelling for one address: scheme and host in lower case, no default port, no fragment."""
-    with contextlib.suppress(ValueError, UnicodeError):
-        url = URL(text)
-        if url.scheme in ("http", "https") and url.host:
-            return str(url.with_fragment(None))
-    return text
+    row = {name: _storable(getattr(hit, name)) for name in _HIT_COLUMNS}
+    row |= {"url": canonical_url(hit.url), "label": label, "provider": provider, "query": query, "rank": rank}
+    added = database.add("candidates", row)
+    stats.found[provider] += added
+    return added
 
 
 def _storable(value: str | int | None) -> str | int | None:
     """Strangers' values made fit for the table: no half characters, no sizes beyond 32 bits."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8").strip()
+        return (value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")).strip()
     return value if value is not None and 0 < value <= _INT32_MAX else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ class CrawlWork:
         self, database: Database, *, local: Collection[str], not_read: Collection[str], refresh: bool = False
     ) -> None:
         self._database, self._sql = database, database.sql
+        self._pending: list[tuple[str, dict[str, Any]]] = []
         self._sql.create_function("host_of", 2, lambda url, name: LOCAL + name if name in local else host_of(url))
         self._answer_from_other_classes()
         marks = ", ".join("?" * len(not_read))
@@ -100,17 +102,28 @@ class CrawlWork:
             "attempts": max(job.tries, 1),
             "final_url": job.url if job.url != job.start_url else None,
         }
+        self._pending.append((job.start_url, row))
+        if len(self._pending) == 1:
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write the rows that are waiting; all that come in one turn of the event loop share a transaction."""
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
         with self._database.transaction():
-            if outcome.get("phash") is not None:
-                value = bytes.fromhex(outcome["phash"]) or None
-                hashed = {"image_id": outcome["image_id"], "phash": value, "flat": outcome["flat"] if value else None}
-                self._database.put("hashes", hashed)
-            labels = self._sql.execute("SELECT label FROM candidates WHERE url = ?", (job.start_url,)).fetchall()
-            for (label,) in labels:
-                self._database.put("images", {**row, "label": label})
+            for url, row in pending:
+                if row.get("phash") is not None:
+                    value = bytes.fromhex(row["phash"]) or None
+                    hashed = {"image_id": row["image_id"], "phash": value, "flat": row["flat"] if value else None}
+                    self._database.put("hashes", hashed)
+                for (label,) in self._sql.execute("SELECT label FROM candidates WHERE url = ?", (url,)).fetchall():
+                    row["label"] = label
+                    self._database.put("images", row)
 
     def keep(self, job: Job, reason: str, http_status: int | None) -> None:
         """A finished image that could not be had again: it stays, and the row says so."""
+        self.flush()
         self._sql.execute(
             "UPDATE images SET detail = ?, http_status = ? WHERE url = ?",
             (f"asked again: {reason}", http_status, job.start_url),
@@ -127,7 +140,8 @@ class CrawlWork:
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def close(self) -> None:
-        """Drop what is for one run only."""
+        """Write what is waiting, and drop what is for one run only."""
+        self.flush()
         self._sql.execute("DROP TABLE IF EXISTS temp.work")
         self._sql.execute("DROP TABLE IF EXISTS temp.hosts")
 

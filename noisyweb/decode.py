@@ -5,7 +5,8 @@ one frame, 8-bit RGB or grey, no rotation or position in its EXIF, and no colour
 image ids comparable with anyone else's copy of the file, and loses nothing. Everything else is changed to what
 it shows (first frame, turned upright, sRGB, on white where transparent, no metadata) and encoded anew: JPEG and
 WebP as JPEG of quality 95 without chroma subsampling, PNG and GIF as PNG. The same goes for images that are to be
-made smaller: bicubic, the shorter side as asked, never larger than they were.
+made smaller: the shorter side as asked, bilinear with antialiasing (torchvision's Resize), never larger than they
+were; these JPEGs have the usual 4:2:0 chroma.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Decoded:
         format: of ``data``: jpeg, png or webp.
         changes: how it differs from the bytes as they came: first-frame, upright, srgb, flattened (onto white),
             8-bit, no-position, no-metadata, resized, re-encoded; none: ``data`` are those bytes.
-        hashable: the picture as `noisyweb.phash.hashable` gives it, where it had to be decoded like that anyway.
+        hashable: the decoded picture, as `noisyweb.phash.phash_of` takes it, where ``data`` is as it came.
+        is_draft: whether that was decoded smaller (`draft_grey`).
     """
 
     data: bytes
@@ -77,6 +79,7 @@ class Decoded:
     format: str
     changes: tuple[str, ...] = ()
     hashable: Image.Image | None = None
+    is_draft: bool = False
 
 
 class NotUsableError(Exception):
@@ -171,9 +174,7 @@ def draft_grey(image: Image.Image) -> bool:
     return True
 
 
-def decode(
-    data: bytes, *, min_side: int = 32, max_pixels: int = MAX_PIXELS, image_size: int | None = None
-) -> Decoded:
+def decode(data: bytes, *, min_side: int = 32, max_pixels: int = MAX_PIXELS, image_size: int | None = None) -> Decoded:
     """Check fetched bytes and give what is to be stored; see the module's docstring.
 
     Args:
@@ -196,22 +197,22 @@ def decode(
     if not changes and not is_larger:
         is_draft = draft_grey(image)
         load(image)
-        return Decoded(data, width, height, name.lower(), (), image if is_draft or name != "JPEG" else None)
+        return Decoded(data, width, height, name.lower(), (), image, is_draft)
     if is_larger and image_size is not None and not changes:
         scale = 2 * image_size / min(width, height)  # still twice as large as needed, so that nothing is lost
         image.draft("RGB", (int(width * scale), int(height * scale)))
     load(image)
     try:
-        picture = to_rgb(image) if changes or image.mode != "L" else image
+        picture = to_rgb(image) if changes else image
         if is_larger and image_size is not None:
             changes.append("resized")
             ratio = image_size / min(width, height)
             size = tuple(max(1, round(side * ratio)) for side in _upright_size(image, (width, height)))
-            picture = picture.resize((size[0], size[1]), Image.Resampling.BICUBIC)
+            picture = picture.resize((size[0], size[1]), Image.Resampling.BILINEAR)
         out = io.BytesIO()
         if name in ("JPEG", "WEBP"):
             name = "JPEG"
-            picture.save(out, "JPEG", quality=95, subsampling=0)
+            picture.save(out, "JPEG", quality=95, subsampling="4:2:0" if is_larger else "4:4:4")
         else:
             name = "PNG"
             picture.save(out, "PNG")

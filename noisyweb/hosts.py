@@ -91,6 +91,7 @@ class Host:
     on_open: Callable[[Host], None] = lambda host: None
     _delayed: list[tuple[float, int, Job]] = field(default_factory=list)
     _num_delayed: int = 0
+    _burst: int = 1
     _full_s: float = 0.0  # when the token bucket is full again
     _bytes_free_s: float = 0.0
     _paused_until_s: float = 0.0
@@ -100,11 +101,18 @@ class Host:
 
     def __post_init__(self) -> None:
         self.interval_s = 1.0 / self.pace.rate if self.pace.rate else 0.0
+        self._burst = self.pace.burst
 
     def open(self, scheme: str, robots: Robots) -> None:
         """Its robots.txt is known: more than one request at once from now on."""
         self.robots[scheme] = robots
         self.on_open(self)
+
+    def slow_down(self, interval_s: float) -> None:
+        """Its robots.txt asks for so many seconds between two requests: if the pace is faster, bursts end as well."""
+        if interval_s > self.interval_s:
+            self._full_s += interval_s - self.interval_s  # of the request that is under way
+            self.interval_s, self._burst = interval_s, 1
 
     @property
     def is_idle(self) -> bool:
@@ -127,7 +135,7 @@ class Host:
         due_s = now_s if self.queue else self._delayed[0][0] if self._delayed else None
         if due_s is None or self.closed is not None:
             return due_s if self.closed is None else (now_s if self.queue or self._delayed else None)
-        token_s = self._full_s - (self.pace.burst - 1) * self.interval_s
+        token_s = self._full_s - (self._burst - 1) * self.interval_s
         return max(due_s, token_s, self._bytes_free_s - 1.0, self._paused_until_s)
 
     def take(self, now_s: float) -> Job:

@@ -74,11 +74,16 @@ class ImagePool:
     async def _start(self, failed: int = 0) -> _Worker:
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
-            arguments(self._work, theirs.fileno()), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            arguments(self._work, theirs.fileno()),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
         theirs.close()
         loop = asyncio.get_running_loop()
-        _, worker = await loop.create_connection(lambda: _Worker(process, self._limit_s, self._replace, failed), sock=ours)
+        _, worker = await loop.create_connection(
+            lambda: _Worker(process, self._limit_s, self._replace, failed), sock=ours
+        )
         return worker
 
     def _replace(self, dead: _Worker) -> None:

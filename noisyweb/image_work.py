@@ -59,7 +59,7 @@ def process(body: bytes, work: ImageWork, store: ImageStore) -> Outcome:
         image = decode(body, min_side=work.min_side, image_size=work.image_size)
     except NotUsableError as error:
         return {"reason": error.reason, "num_bytes": len(body), "fetched_id": fetched}
-    value, flat = (phash_of(image.hashable) if image.hashable else phash(image.data)) or (b"", False)
+    value, flat = (phash_of(image.hashable, image.is_draft) if image.hashable else phash(image.data)) or (b"", False)
     return {
         "reason": None,
         "image_id": store.put(image.data),

@@ -61,6 +61,7 @@ class Database:
 
     def __init__(self, path: Path, tables: Tables, *, readonly: bool = False) -> None:
         self.path, self._tables = path, tables
+        self._columns = {name: schema.names for name, (schema, _) in tables.items()}
         self._upserts = {name: _upsert(name, schema, key) for name, (schema, key) in tables.items()}
         with sql_errors(path):
             self.sql = sqlite3.connect(
@@ -96,7 +97,13 @@ class Database:
 
     def put(self, name: str, row: Mapping[str, Any]) -> None:
         """Add a row, or replace the one with its key; columns left out are null."""
-        self.sql.execute(self._upserts[name], [row.get(column) for column in self._tables[name][0].names])
+        self.sql.execute(self._upserts[name], [row.get(column) for column in self._columns[name]])
+
+    def add(self, name: str, row: Mapping[str, Any]) -> int:
+        """Add a row unless there is one with its key; return how many were added: 0 or 1."""
+        values = [row.get(column) for column in self._columns[name]]
+        statement = self._upserts[name].replace("INSERT OR REPLACE", "INSERT OR IGNORE", 1)
+        return self.sql.execute(statement, values).rowcount
 
     def load(self, name: str, batches: Iterable[pa.RecordBatch]) -> None:
         """Add many rows, replacing those with the same keys."""

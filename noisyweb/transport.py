@@ -35,7 +35,7 @@ class WebError(Exception):
     """No answer, or not all of it.
 
     Attributes:
-        reason: of `noisyweb.reasons`: timeout, connection, dns or private-address.
+        reason: of `noisyweb.reasons`: timeout, connection, dns, private-address or bad-url.
         detail: what exactly happened.
     """
 
@@ -255,6 +255,8 @@ def _web_errors() -> Any:
         yield
     except (TimeoutError, httpx.TimeoutException) as error:
         raise WebError("timeout", _words(error)) from error
+    except (httpx.InvalidURL, aiohttp.InvalidURL, UnicodeError) as error:  # too long, say, or a host with odd hyphens
+        raise WebError("bad-url", _words(error)) from error
     except (aiohttp.ClientError, httpx.RequestError, ssl.SSLError) as error:
         cause: BaseException | None = getattr(error, "os_error", None) or error.__cause__
         if isinstance(cause, _CarriedError):

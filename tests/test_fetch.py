@@ -7,14 +7,17 @@ import tracemalloc
 from collections.abc import Iterator, Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from yarl import URL
 
 from noisyweb.addresses import LOOPBACK, AddressPolicy, NoContactError, system_resolve
 from noisyweb.errors import CrawlError
-from noisyweb.fetch import Answer, Fetcher, Limits, host_of
+from noisyweb.fetch import Answer, Fetcher, Limits, canonical_url, host_of, plain_authority
 from noisyweb.hosts import Host, Pace
 from tests.web import HostileWeb, dead_port, photo
 
-QUICK = Limits(connect_s=2, read_s=0.4, total_s=0.8, max_bytes=1_000_000, backoff_s=0.01, names_s=0)
+QUICK = Limits(connect_s=2, read_s=1.0, total_s=2.0, max_bytes=1_000_000, backoff_s=0.01, names_s=0)
 
 
 @pytest.fixture
@@ -250,3 +253,43 @@ def test_the_user_agent_is_honest_and_has_the_contact(web: HostileWeb) -> None:
 def test_a_contact_is_an_address_or_a_page(contact: str) -> None:
     with pytest.raises(CrawlError, match="expected a mail address or a web page"):
         ask("http://127.0.0.1/", policy=AddressPolicy(contact, LOOPBACK))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("HTTP://Example.ORG/A.jpg", "http://example.org/A.jpg"),
+        ("http://example.org:80/a.jpg", "http://example.org/a.jpg"),
+        ("https://example.org:443/a.jpg#part", "https://example.org/a.jpg"),
+        ("http://example.org/a b.jpg", "http://example.org/a%20b.jpg"),
+        ("http://example.org/x/../a.jpg", "http://example.org/a.jpg"),
+        ("ftp://example.org/a.jpg", "ftp://example.org/a.jpg"),
+        ("no url", "no url"),
+    ],
+)
+def test_one_address_has_one_spelling(text: str, expected: str) -> None:
+    assert canonical_url(text) == expected
+    assert canonical_url(expected) == expected
+
+
+def test_one_host_has_one_name() -> None:
+    urls = ["http://Example.org/", "http://example.org:80/a", "https://example.org/%41", "https://u:p@example.org:443/"]
+    assert {host_of(url) for url in urls} == {"example.org"}
+    assert host_of("http://example.org:8080/") == "example.org:8080"
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(["http", "https"]),
+    st.from_regex(r"[a-z0-9.-]{1,20}(:[0-9]{1,5})?", fullmatch=True),
+    st.text("abcXYZ019_~.,;=&/?-", max_size=20),
+)
+def test_the_short_cut_for_plain_urls_changes_nothing(scheme: str, authority: str, path: str) -> None:
+    text = f"{scheme}://{authority}/{path}"
+    found = plain_authority(text)
+    if found is not None:
+        try:
+            url = URL(text)
+        except ValueError:
+            return  # refused later, by whoever connects
+        assert (str(url), url.host_port_subcomponent) == (text, found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,6 +84,25 @@ def test_no_rate_is_no_limit() -> None:
     assert one.ready_s(5.0) is None
 
 
+@settings(max_examples=100, deadline=None)
+@given(rate=st.floats(0, 100), burst=st.integers(1, 20), delay_s=st.floats(0.1, 60), jobs=st.integers(2, 20))
+def test_a_crawl_delay_is_kept_between_any_two_requests(rate: float, burst: int, delay_s: float, jobs: int) -> None:
+    """Also between the first, which brought robots.txt along, and the second."""
+    one = host(Pace(rate=rate, burst=burst), jobs=jobs, is_open=False)
+    starts = [now_s := 100.0]
+    one.take(now_s)
+    one.slow_down(delay_s)
+    one.open("http", OPEN)
+    if not rate or delay_s > 1 / rate:
+        for _ in range(jobs - 1):
+            now_s = max(now_s, one.ready_s(now_s) or 0)
+            one.take(now_s)
+            starts.append(now_s)
+        assert min(later - first for first, later in itertools.pairwise(starts)) >= delay_s - 1e-6
+    else:
+        assert one.interval_s == 1 / rate  # the pace is slower anyway
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     rate=st.floats(10, 1e6),
@@ -90,7 +111,8 @@ def test_no_rate_is_no_limit() -> None:
 def test_bytes_are_kept_to_their_average(rate: float, bodies: list[tuple[int, float]]) -> None:
     """What came before a start is at most the rate times the time that went by, and a second's worth."""
     one = host(Pace(rate=0, bytes_per_s=rate), jobs=len(bodies))
-    now_s, came = 1000.0, []
+    came: list[tuple[float, int]] = []
+    now_s = 1000.0
     for size, download_s in bodies:
         now_s = max(now_s, one.ready_s(now_s) or 0)
         for since, (first_s, _) in enumerate(came):

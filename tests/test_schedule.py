@@ -77,9 +77,7 @@ def all_urls(sizes: Mapping[str, int]) -> Counter[str]:
     concurrency=st.integers(1, 5),
     turns=st.randoms(use_true_random=False),
 )
-def test_every_job_runs_once_and_in_bounds(
-    sizes: list[int], connections: int, concurrency: int, turns: object
-) -> None:
+def test_every_job_runs_once_and_in_bounds(sizes: list[int], connections: int, concurrency: int, turns: object) -> None:
     feed = MemoryFeed({f"h{number}": size for number, size in enumerate(sizes)})
     done: Counter[str] = Counter()
     at_once: Counter[str] = Counter()

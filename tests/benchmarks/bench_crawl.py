@@ -107,14 +107,14 @@ class Measured:
     others: float
 
 
-def measure(command: Sequence[str], log: Path, hz: float = 20.0) -> Measured:
+def measure(command: Sequence[str], log: Path, hz: float = 20.0, quiet_s: float = 60.0) -> Measured:
     """Run a command, sampling its tree's memory; its output goes to a file, so that nothing waits for a reader.
 
     Raises:
         SystemExit: it failed.
     """
     os.sync()  # the pages of an earlier run are not written during this one
-    wait_for_quiet()
+    wait_for_quiet(quiet_s)
     series: list[tuple[float, int]] = []
     errors = log.with_suffix(".err")
     before = CpuTimes.now()
@@ -122,12 +122,16 @@ def measure(command: Sequence[str], log: Path, hz: float = 20.0) -> Measured:
         start_s = time.perf_counter()
         with subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL) as process:
             tree = _Tree(process.pid)
-            while True:
-                try:
-                    process.wait(1 / hz)
-                    break
-                except subprocess.TimeoutExpired:
-                    series.append((time.perf_counter() - start_s, tree.memory_bytes()))
+            try:
+                while True:
+                    try:
+                        process.wait(1 / hz)
+                        break
+                    except subprocess.TimeoutExpired:
+                        series.append((time.perf_counter() - start_s, tree.memory_bytes()))
+            except BaseException:
+                tree.kill()
+                raise
             seconds = time.perf_counter() - start_s
     used = CpuTimes.now() - before
     if process.returncode:
@@ -167,7 +171,7 @@ class CpuTimes:
         return CpuTimes(self.all - other.all, self.ended - other.ended, self.ours - other.ours)
 
 
-def wait_for_quiet(limit_s: float = 60.0, cores: float = 0.15) -> None:
+def wait_for_quiet(limit_s: float, cores: float = 0.15) -> None:
     """Wait until other programs leave the processors alone, up to a limit."""
     end_s = time.monotonic() + limit_s
     while time.monotonic() < end_s:
@@ -195,6 +199,13 @@ class _Tree:
             except psutil.Error:
                 return 0
         return sum(_memory_bytes(process) for process in self._processes)
+
+    def kill(self) -> None:
+        with suppress(psutil.Error):
+            self._processes = [self._root, *self._root.children(recursive=True)]
+        for process in self._processes:
+            with suppress(psutil.Error):
+                process.kill()
 
 
 def _memory_bytes(process: psutil.Process) -> int:
@@ -251,11 +262,13 @@ class Outcome:
         return self.ok / self.measured.seconds
 
 
-def run_peer(python: str, urls: Sequence[str], scenario: Scenario, extra: Sequence[str], folder: Path) -> Outcome:
+def run_peer(
+    python: str, urls: Sequence[str], scenario: Scenario, extra: Sequence[str], folder: Path, quiet_s: float
+) -> Outcome:
     listed, out = folder / "urls.txt", folder / "out"
     listed.write_text("".join(f"{url}\n" for url in urls))
     command = [python, str(PEER_SCRIPT), str(listed), str(out), *scenario.peer, *extra]
-    measured = measure(command, folder / "peer.log")
+    measured = measure(command, folder / "peer.log", quiet_s=quiet_s)
     told: dict[str, Any] = json.loads([line for line in measured.output.splitlines() if line.startswith("{")][-1])
     failed = dict(told["failed"])
     if told.get("unreadable"):
@@ -267,11 +280,11 @@ def run_peer(python: str, urls: Sequence[str], scenario: Scenario, extra: Sequen
     return Outcome(measured, told["ok"], told.get("hashes", 0), files, folder_bytes(out), failed, own_s, notes)
 
 
-def run_ours(urls: Sequence[str], scenario: Scenario, extra: Sequence[str], folder: Path) -> Outcome:
+def run_ours(urls: Sequence[str], scenario: Scenario, extra: Sequence[str], folder: Path, quiet_s: float) -> Outcome:
     classes, listed, per_class = write_url_list(urls, folder)
     workspace = folder / "workspace"
     command = crawl_command(classes, listed, workspace, per_class, (*scenario.ours, *extra))
-    measured = measure(command, folder / "ours.log")
+    measured = measure(command, folder / "ours.log", quiet_s=quiet_s)
     return outcome_of(workspace, measured)
 
 
@@ -360,6 +373,7 @@ def main() -> None:
     parser.add_argument("--peer-python", default=os.environ.get("NOISYWEB_BENCH_PEER"))
     parser.add_argument("--peer-args", default="", help="more options of peer_img2dataset.py, such as '--threads 256'")
     parser.add_argument("--our-args", default="", help="more options of noisyweb crawl")
+    parser.add_argument("--quiet-s", type=float, default=60.0, help="longest wait for other programs before each run")
     options = parser.parse_args()
     sides = options.sides.split(",")
     python = peer_python(options.peer_python, options.cache) if "peer" in sides else ""
@@ -374,9 +388,9 @@ def main() -> None:
                 for side in sides:
                     with run_folder(options.cache) as run:
                         if side == "peer":
-                            outcome = run_peer(python, urls, scenario, options.peer_args.split(), run)
+                            outcome = run_peer(python, urls, scenario, options.peer_args.split(), run, options.quiet_s)
                         else:
-                            outcome = run_ours(urls, scenario, options.our_args.split(), run)
+                            outcome = run_ours(urls, scenario, options.our_args.split(), run, options.quiet_s)
                     outcomes[side].append(outcome)
         for side, found in outcomes.items():
             show({"peer": "img2dataset", "ours": "noisyweb"}[side], found)

@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--cache", type=Path, default=crawl_web.CACHE, help="photographs and runs")
     parser.add_argument("--our-args", default="", help="more options of noisyweb crawl")
+    parser.add_argument("--quiet-s", type=float, default=60.0, help="longest wait for other programs before each run")
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
     try:
@@ -39,7 +40,7 @@ def main() -> None:
             classes, listed, per_class = write_url_list(urls, run)
             del urls[:]
             command = crawl_command(classes, listed, run / "workspace", per_class, options.our_args.split())
-            runs[size] = measure(command, run / "ours.log", hz=5.0)
+            runs[size] = measure(command, run / "ours.log", hz=5.0, quiet_s=options.quiet_s)
             outcome = outcome_of(run / "workspace", runs[size])
         print(
             f"{size:>8,} URLs: peak {outcome.measured.peak_bytes / 1e6:,.0f} MB, {outcome.measured.seconds:,.0f} s, "

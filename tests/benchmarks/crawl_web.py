@@ -15,6 +15,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -154,6 +155,7 @@ def web(
         workers: nginx processes.
         seed: for the order of the URLs and which hosts are ill.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and folders go, too
     names = sorted(path.name for path in folder.glob("*.jpg"))
     addresses = [f"127.0.{1 + i // 254}.{1 + i % 254}" for i in range(hosts)]
     chance = random.Random(seed)
