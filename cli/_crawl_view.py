@@ -23,11 +23,11 @@ MAX_REASONS = 8
 @contextlib.contextmanager
 def watching(stats: CrawlStats) -> Iterator[None]:
     """Show a crawl's counts for the length of a block, on standard error."""
-    from rich.console import Console
-    from rich.live import Live
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
 
-    console = Console(file=sys.stderr)
-    if console.is_terminal:
+        console = Console(file=sys.stderr)
         with Live(get_renderable=lambda: picture(stats), console=console, refresh_per_second=4):
             yield
         return

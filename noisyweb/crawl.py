@@ -73,24 +73,24 @@ async def crawl(
     with workspace.locked():
         workspace.set_class_names(plan.class_names)
         with workspace.database() as database:
-            async with Fetcher(policy, limits, tls=tls) as fetcher:
+            images = ImageWork(str(workspace.store.folder), plan.min_side, plan.image_size, plan.decode)
+            # The workers start while lists are read and providers asked.
+            async with Fetcher(policy, limits, tls=tls) as fetcher, ImagePool(images, processes) as pool:
                 _add_lists(database, plan, stats)
                 searchers = [_searcher(provider, fetcher) for provider in plan.searched]
                 problems = dict(await search_all(database, searchers, _wanted(plan), stats)) if searchers else {}
                 archive = _archive(plan, fetcher)
                 readers = {p.name: _reader(p) for p in plan.listed if hasattr(p.module, "read")}
                 work = CrawlWork(database, local=readers, not_read=plan.unread(readers), refresh=plan.refresh)
-                images = ImageWork(str(workspace.store.folder), plan.min_side, plan.image_size, plan.decode)
-                async with ImagePool(images, processes) as pool:
-                    await fetch_all(
-                        work,
-                        fetcher,
-                        pool,
-                        host_limits=_host_limits(plan),
-                        readers=readers,
-                        archive=archive,
-                        stats=stats,
-                    )
+                await fetch_all(
+                    work,
+                    fetcher,
+                    pool,
+                    host_limits=_host_limits(plan),
+                    readers=readers,
+                    archive=archive,
+                    stats=stats,
+                )
             if archive is not None and archive.problem:
                 problems["archive"] = archive.problem
             report = crawl_report(database, plan.class_names, stats, work.slowest(10), list(problems.values()))
@@ -105,7 +105,8 @@ def _add_lists(database: Database, plan: CrawlPlan, stats: CrawlStats) -> None:
     counts = dict(database.sql.execute("SELECT label, count(*) FROM candidates GROUP BY label").fetchall())
     for provider in plan.listed:
         ranks: dict[int, int] = {}
-        hits = iter(provider.module.listing(plan.class_names, provider.options))
+        module = provider.module
+        hits = iter(module.listing(plan.class_names, provider.options))
         more = True
         while more:
             more = False
@@ -113,7 +114,7 @@ def _add_lists(database: Database, plan: CrawlPlan, stats: CrawlStats) -> None:
                 for number, (label, hit) in enumerate(hits, start=1):
                     rank = ranks[label] = ranks.get(label, -1) + 1
                     is_full = plan.per_class is not None and counts.get(label, 0) >= plan.per_class
-                    if not is_full and is_licensed(hit, plan.licenses, provider.module):
+                    if not is_full and is_licensed(hit, plan.licenses, module):
                         query = plan.class_names[label]
                         added = add_candidate(database, stats, label, provider.name, query, rank, hit)
                         counts[label] = counts.get(label, 0) + added
@@ -140,7 +141,7 @@ def _archive(plan: CrawlPlan, fetcher: Fetcher) -> Archive | None:
 
 
 def _reader(provider: Provider) -> Read:
-    return lambda url: provider.module.read(url, provider.options)  # type: ignore[no-any-return]
+    return lambda url: provider.module.read(url, provider.options)
 
 
 def _host_limits(plan: CrawlPlan) -> dict[str, HostLimit]:

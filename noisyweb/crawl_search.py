@@ -151,12 +151,12 @@ class _Run:
                 await self._load_page(search)
                 continue
             with self.database.transaction():  # all hits that need no request
-                while num_found < wanted and search.page is not None and not search.is_exhausted:
+                while num_found < wanted and search.page is not None:
                     if search.offset < len(search.page.hits):
                         num_found += self._take(search, search.page.hits[search.offset])
-                    self._turn_page(search)
-                    self.database.put("searches", search.row("exhausted" if search.is_exhausted else "open"))
-                    if search.is_exhausted:
+                    is_exhausted = self._turn_page(search)
+                    self.database.put("searches", search.row("exhausted" if is_exhausted else "open"))
+                    if is_exhausted:
                         break
                     search = min((s for s in active if not s.is_exhausted), key=lambda s: s.num_hits)
 
@@ -168,8 +168,7 @@ class _Run:
         try:
             search.page = await module.search(query, api, search.cursor)
             with self.database.transaction():
-                self._turn_page(search)
-                if search.is_exhausted:
+                if self._turn_page(search):
                     self.database.put("searches", search.row("exhausted"))
         except NoContactError:
             raise
@@ -180,14 +179,15 @@ class _Run:
             self.stats.requests[search.searcher.name] = api.num_requests
 
     @staticmethod
-    def _turn_page(search: _Search) -> None:
-        """Leave a page whose hits are all taken."""
+    def _turn_page(search: _Search) -> bool:
+        """Leave a page whose hits are all taken; return whether that was the last."""
         assert search.page is not None
         if search.offset >= len(search.page.hits):
             if search.page.next is None:
                 search.is_exhausted = True
             else:
                 search.cursor, search.offset, search.page = search.page.next, 0, None
+        return search.is_exhausted
 
     def _take(self, search: _Search, hit: Hit) -> int:
         """Take the next hit of a search; return 1 if it is a new candidate of the class."""

@@ -17,7 +17,7 @@ from types import TracebackType
 from noisyweb.errors import CrawlError
 from noisyweb.image_work import LENGTH, ImageWork, Outcome, arguments
 
-MAX_QUEUED = 3
+MAX_QUEUED = 8
 """Bodies that one worker is given ahead, the one in work included."""
 MAX_STARTS = 3
 """Workers that may die one after the other without having started."""

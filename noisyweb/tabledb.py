@@ -70,6 +70,8 @@ class Database:
             if not readonly:
                 self.sql.execute("PRAGMA journal_mode = WAL")
                 self.sql.execute("PRAGMA synchronous = NORMAL")
+                # A checkpoint waits for the disk, and for the images that are on their way to it.
+                self.sql.execute("PRAGMA wal_autocheckpoint = 20000")
                 for name, (schema, key) in tables.items():
                     self.sql.execute(_create(name, schema, key))
 
@@ -79,6 +81,7 @@ class Database:
 
     def remove(self) -> None:
         """Close and delete the file and its logs."""
+        self.sql.execute("PRAGMA synchronous = OFF")  # no need to wait for the disk
         self.close()
         for suffix in ("", "-wal", "-shm"):  # without its log it would be an older one
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)

@@ -101,7 +101,7 @@ class WebClient:
             ssl=self._h1_tls,
             keepalive_timeout=3.0,
             happy_eyeballs_delay=None,
-            ttl_dns_cache=self._names_s,
+            ttl_dns_cache=round(self._names_s),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,

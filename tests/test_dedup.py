@@ -16,8 +16,8 @@ from noisyweb.dedup import DEFAULT_RADIUS, dedup
 from noisyweb.dedup_groups import nearest_kept
 from noisyweb.errors import SourceError
 from noisyweb.hashes import Hashes, known_hashes
-from noisyweb.phash import phash
 from noisyweb.imageset import ImageSet
+from noisyweb.phash import phash
 from noisyweb.workspace import Workspace
 from tests.web import photo
 

@@ -15,6 +15,7 @@ over the process tree.
 from __future__ import annotations
 
 import argparse
+import atexit
 import csv
 import json
 import os
@@ -310,13 +311,11 @@ def folder_bytes(folder: Path) -> int:
 
 @contextmanager
 def run_folder(cache: Path) -> Iterator[Path]:
-    """A folder for one run, gone afterwards, so that no run finds the files of another."""
+    """A folder for one run. Gone only when all runs are over: ext4 makes files slowly where many were just deleted."""
     cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="noisyweb-run-", dir=cache.parent))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    yield folder
 
 
 def show(side: str, outcomes: Sequence[Outcome]) -> None:
