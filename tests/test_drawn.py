@@ -26,7 +26,8 @@ from noisyweb.drawn.vocabulary import cars, slug
 from noisyweb.drawn.votes import bundled_verdicts
 from noisyweb.drawn.web import COPIES, HOST, WebHit, all_hits, hits_of
 from noisyweb.errors import DefinitionError
-from noisyweb.phash import phash, words
+from noisyweb.hashes import words
+from noisyweb.phash import phash
 from noisyweb.schemas import PROVENANCE_COLUMNS
 
 DEVKIT = Path(__file__).parents[2] / "shared/data/stanford_cars/devkit"
