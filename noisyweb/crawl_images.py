@@ -12,12 +12,13 @@ from noisyweb import reasons
 from noisyweb.archive import Archive
 from noisyweb.crawl_stats import CrawlStats
 from noisyweb.crawl_work import LOCAL, CrawlWork
-from noisyweb.fetch import Answer, Fetcher, host_of
+from noisyweb.fetch import Answer, Fetcher
 from noisyweb.hosts import Host, Job, Pace
 from noisyweb.image_pool import ImagePool
 from noisyweb.politeness import Robots
 from noisyweb.providers._protocol import HostLimit
 from noisyweb.schedule import Schedule
+from noisyweb.urls import host_of
 
 Read = Callable[[str], bytes]
 """Gives the bytes of a local file that a provider knows of; raises OSError."""

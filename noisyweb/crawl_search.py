@@ -17,10 +17,10 @@ from noisyweb.addresses import NoContactError
 from noisyweb.crawl_queries import Wording
 from noisyweb.crawl_stats import CrawlStats
 from noisyweb.errors import CrawlError
-from noisyweb.fetch import canonical_url
 from noisyweb.providers._api import Api
 from noisyweb.providers._protocol import Hit, Page, Query
 from noisyweb.tabledb import Database
+from noisyweb.urls import canonical_url
 
 _INT32_MAX = 2**31 - 1
 _HIT_COLUMNS = tuple(column.name for column in fields(Hit))

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from noisyweb import reasons
-from noisyweb.fetch import host_of
 from noisyweb.hosts import Host, Job
 from noisyweb.schemas import IMAGES
 from noisyweb.tabledb import Database
+from noisyweb.urls import host_of
 
 LOCAL = "file:"
 """Begins the names of hosts that are providers of local files."""

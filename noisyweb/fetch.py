@@ -7,8 +7,6 @@ target at its own host, so that every hop is checked anew: scheme, robots.txt, p
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import re
 import ssl
 import time
 import zlib
@@ -22,15 +20,11 @@ from noisyweb.addresses import AddressPolicy
 from noisyweb.hosts import Host, Pace
 from noisyweb.politeness import Robots, opted_out, retry_after_s, user_agent
 from noisyweb.transport import Reply, WebClient, WebError
+from noisyweb.urls import web_url
 
 ACCEPT = "image/jpeg,image/png,image/webp,image/gif;q=0.9,*/*;q=0.1"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_ROBOTS_BYTES = 2**19
-_PLAIN_URL = re.compile(
-    r"https?://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?)"
-    r"/[\w~.,;=&/-]*(?:\?[\w~.,;=&/?-]+)?",
-    re.ASCII,
-)
 
 
 @dataclass(frozen=True)
@@ -233,50 +227,15 @@ class Fetcher:
 
 
 def parse_url(text: str) -> URL:
-    """A web address, or a refusal; user names and fragments are dropped.
+    """A web address, or a refusal.
 
     Raises:
         _RefusedError: with the reason bad-url.
     """
-    try:
-        if plain_authority(text) is not None:
-            return URL(text, encoded=True)
-        url = URL(text)
-        if url.scheme in ("http", "https") and url.host:
-            return url.with_user(None).with_fragment(None)
-    except (ValueError, UnicodeError):
-        pass
-    raise _RefusedError(Answer(reason="bad-url"))
-
-
-def host_of(text: str) -> str:
-    """Host and port of a URL, the key of its pace; "" for what is no web address."""
-    plain = plain_authority(text)
-    if plain is not None:
-        return plain
-    try:
-        return parse_url(text).host_port_subcomponent or ""
-    except _RefusedError:
-        return ""
-
-
-def canonical_url(text: str) -> str:
-    """One spelling for one address: scheme and host in lower case, no default port, no fragment."""
-    if plain_authority(text) is not None:
-        return text
-    with contextlib.suppress(ValueError, UnicodeError):
-        url = URL(text)
-        if url.scheme in ("http", "https") and url.host:
-            return str(url.with_fragment(None))
-    return text
-
-
-def plain_authority(text: str) -> str | None:
-    """Host and port of a URL that is spelled canonically and needs no quoting; None for all others. Much quicker."""
-    match = _PLAIN_URL.fullmatch(text)
-    if match is None or match[1].endswith((":80", ":443")) or "/." in text:
-        return None
-    return match[1]
+    url = web_url(text)
+    if url is None:
+        raise _RefusedError(Answer(reason="bad-url"))
+    return url
 
 
 async def read_capped(reply: Reply, max_bytes: int, *, cut: bool = False) -> bytes:

@@ -19,9 +19,10 @@ from noisyweb.crawl_plan import CrawlPlan, Provider, provider_choices
 from noisyweb.crawl_queries import Wording
 from noisyweb.crawl_report import CrawlReport
 from noisyweb.errors import CrawlError, SourceError, UnknownNameError
-from noisyweb.fetch import Limits, canonical_url
+from noisyweb.fetch import Limits
 from noisyweb.hosts import Pace
 from noisyweb.phash import phash
+from noisyweb.urls import canonical_url
 from noisyweb.workspace import Workspace
 from tests.web import HostileWeb, dead_port, photo
 

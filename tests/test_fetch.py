@@ -13,8 +13,9 @@ from yarl import URL
 
 from noisyweb.addresses import LOOPBACK, AddressPolicy, NoContactError, system_resolve
 from noisyweb.errors import CrawlError
-from noisyweb.fetch import Answer, Fetcher, Limits, canonical_url, host_of, plain_authority
+from noisyweb.fetch import Answer, Fetcher, Limits
 from noisyweb.hosts import Host, Pace
+from noisyweb.urls import canonical_url, host_of, plain_authority
 from tests.web import HostileWeb, dead_port, photo
 
 QUICK = Limits(connect_s=2, read_s=1.0, total_s=2.0, max_bytes=1_000_000, backoff_s=0.01, names_s=0)
