@@ -133,8 +133,10 @@ class Host:
     def ready_s(self, now_s: float) -> float | None:
         """When its next request may start; None if there is no work queued."""
         due_s = now_s if self.queue else self._delayed[0][0] if self._delayed else None
-        if due_s is None or self.closed is not None:
-            return due_s if self.closed is None else (now_s if self.queue or self._delayed else None)
+        if due_s is None:
+            return None
+        if self.closed is not None:
+            return now_s
         token_s = self._full_s - (self._burst - 1) * self.interval_s
         return max(due_s, token_s, self._bytes_free_s - 1.0, self._paused_until_s)
 

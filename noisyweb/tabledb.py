@@ -62,7 +62,8 @@ class Database:
     def __init__(self, path: Path, tables: Tables, *, readonly: bool = False) -> None:
         self.path, self._tables = path, tables
         self._columns = {name: schema.names for name, (schema, _) in tables.items()}
-        self._upserts = {name: _upsert(name, schema, key) for name, (schema, key) in tables.items()}
+        self._upserts = {name: _insert("REPLACE", name, schema) for name, (schema, _) in tables.items()}
+        self._inserts = {name: _insert("IGNORE", name, schema) for name, (schema, _) in tables.items()}
         with sql_errors(path):
             self.sql = sqlite3.connect(
                 f"{path.resolve().as_uri()}?mode={'ro' if readonly else 'rwc'}", uri=True, isolation_level=None
@@ -105,8 +106,7 @@ class Database:
     def add(self, name: str, row: Mapping[str, Any]) -> int:
         """Add a row unless there is one with its key; return how many were added: 0 or 1."""
         values = [row.get(column) for column in self._columns[name]]
-        statement = self._upserts[name].replace("INSERT OR REPLACE", "INSERT OR IGNORE", 1)
-        return self.sql.execute(statement, values).rowcount
+        return self.sql.execute(self._inserts[name], values).rowcount
 
     def load(self, name: str, batches: Iterable[pa.RecordBatch]) -> None:
         """Add many rows, replacing those with the same keys."""
@@ -153,9 +153,9 @@ def _create(name: str, schema: pa.Schema, key: Sequence[str]) -> str:
     return f'CREATE TABLE IF NOT EXISTS "{name}" ({columns}, PRIMARY KEY ({keys})) WITHOUT ROWID'
 
 
-def _upsert(name: str, schema: pa.Schema, key: Sequence[str]) -> str:
+def _insert(otherwise: str, name: str, schema: pa.Schema) -> str:
     columns = ", ".join(f'"{column}"' for column in schema.names)
-    return f'INSERT OR REPLACE INTO "{name}" ({columns}) VALUES ({", ".join("?" * len(schema.names))})'
+    return f'INSERT OR {otherwise} INTO "{name}" ({columns}) VALUES ({", ".join("?" * len(schema.names))})'
 
 
 def _sql_type(kind: pa.DataType) -> str:
