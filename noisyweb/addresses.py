@@ -9,6 +9,7 @@ redirect, whatever carries it (`noisyweb.transport`).
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -123,6 +124,7 @@ class AddressPolicy:
         return allowed
 
 
+@functools.lru_cache(4096)
 def _literal(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host.strip("[]").partition("%")[0])

@@ -15,6 +15,8 @@ from noisyweb.urls import host_of
 LOCAL = "file:"
 """Begins the names of hosts that are providers of local files."""
 JOBS_AHEAD = 64
+FLUSH_S = 0.02
+"""Seconds that a row may wait to be written; a crawl that is killed asks for the images of waiting rows again."""
 
 
 class CrawlWork:
@@ -104,10 +106,10 @@ class CrawlWork:
         }
         self._pending.append((job.start_url, row))
         if len(self._pending) == 1:
-            asyncio.get_running_loop().call_soon(self.flush)
+            asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
 
     def flush(self) -> None:
-        """Write the rows that are waiting; all that come in one turn of the event loop share a transaction."""
+        """Write the rows that are waiting; all that come within `FLUSH_S` share a transaction."""
         pending, self._pending = self._pending, []
         if not pending:
             return

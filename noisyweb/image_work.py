@@ -62,7 +62,7 @@ def process(body: bytes, work: ImageWork, store: ImageStore) -> Outcome:
     value, flat = (phash_of(image.hashable, image.is_draft) if image.hashable else phash(image.data)) or (b"", False)
     return {
         "reason": None,
-        "image_id": store.put(image.data),
+        "image_id": store.put(image.data, fetched if image.data is body else None),
         "fetched_id": fetched,
         "num_bytes": len(image.data),
         "width": image.width,

@@ -21,9 +21,14 @@ class ImageStore:
         self.folder = folder
         self._made: set[str] = set()
 
-    def put(self, data: bytes) -> str:
-        """Store image bytes once; return their id (SHA-256, hex). A reader sees the whole file or none."""
-        image_id = hashlib.sha256(data).hexdigest()
+    def put(self, data: bytes, image_id: str | None = None) -> str:
+        """Store image bytes once; return their id (SHA-256, hex). A reader sees the whole file or none.
+
+        Args:
+            data: encoded image.
+            image_id: its id, where that has been worked out already.
+        """
+        image_id = image_id or hashlib.sha256(data).hexdigest()
         path = self.folder / image_id[:2] / image_id
         with disk_errors(path):
             if image_id[:2] not in self._made:

@@ -2,30 +2,33 @@
 
 Images come over aiohttp, which carries about three times as many requests a second as httpx over the same
 connections (docs/benchmarks.md); hosts that speak HTTP/2 are noticed at their first answer (robots.txt) and served
-over httpx, one connection for all. Proxies of the environment are not used, since they would connect in our place;
-cookies are not kept.
+over httpx (`noisyweb.transport_httpx`), one connection for all. Proxies of the environment are not used, since they
+would connect in our place; cookies are not kept.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.cookiejar
+import functools
 import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import aiohttp.abc
-import httpcore
-import httpx
-from multidict import CIMultiDict, CIMultiDictProxy
+import certifi
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from noisyweb.addresses import AddressPolicy, NoContactError, PrivateAddressError, UnresolvedNameError
+
+if TYPE_CHECKING:
+    import httpx
 
 Headers = CIMultiDictProxy[str]
 MAX_KNOWN_ORIGINS = 10_000
@@ -79,18 +82,25 @@ class WebClient:
         self._policy = policy
         self._headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=read_s)
-        self._tls = tls or httpx.create_ssl_context(trust_env=False)
-        self._h1_tls = tls or httpx.create_ssl_context(trust_env=False)
-        self._names_s = names_s
+        self._tls = tls
+        self._h1_tls = tls or ssl.create_default_context(cafile=certifi.where())
+        self._names_s, self._connections = names_s, connections
         self._session: aiohttp.ClientSession | None = None
         self._is_h1: OrderedDict[tuple[str, str], bool] = OrderedDict()
-        self.api = httpx.AsyncClient(
-            transport=_CheckedTransport(policy, self._tls, connections),
-            headers=self._headers,
-            timeout=httpx.Timeout(read_s, connect=connect_s, pool=None),
-            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            trust_env=False,
-            follow_redirects=False,
+
+    @functools.cached_property
+    def api(self) -> httpx.AsyncClient:
+        """For API calls, and for hosts that speak HTTP/2; made when first asked for, since httpx is slow to import."""
+        from noisyweb.transport_httpx import checked_client
+
+        assert self._timeout.sock_connect is not None
+        return checked_client(
+            self._policy,
+            self._headers,
+            connections=self._connections,
+            connect_s=self._timeout.sock_connect,
+            read_s=self._timeout.sock_read,
+            tls=self._tls,
         )
 
     async def __aenter__(self) -> WebClient:
@@ -112,39 +122,38 @@ class WebClient:
             requote_redirect_url=False,
             trust_env=False,
         )
-        await self.api.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.api.__aexit__(kind, value, trace)
+        if "api" in self.__dict__:
+            await self.api.aclose()
         assert self._session is not None
         await self._session.close()
 
-    @contextlib.asynccontextmanager
-    async def get(self, url: URL, headers: Mapping[str, str]) -> AsyncIterator[Reply]:
+    def get(self, url: URL, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Reply]:
         """One GET, redirects not followed.
 
         Raises:
             WebError: no answer, or not all of it; also from within ``body``.
             NoContactError: a public host and no contact.
         """
-        with _web_errors():
-            origin = (url.scheme, url.authority)
-            if url.scheme == "https" and not self._is_h1.get(origin):
-                async with self.api.stream("GET", str(url), headers=headers) as answer:
-                    if answer.http_version != "HTTP/2":
-                        self._is_h1[origin] = True
-                        if len(self._is_h1) > MAX_KNOWN_ORIGINS:
-                            self._is_h1.popitem(last=False)
-                    pairs = [(name, value) for name, value in answer.headers.multi_items()]
-                    yield Reply(answer.status_code, CIMultiDictProxy(CIMultiDict(pairs)), answer.aiter_raw())
-                return
-            assert self._session is not None, "use the client as a context manager"
-            self._policy.check_literal(url.raw_host or "")
-            async with self._session.get(url, headers=headers, allow_redirects=False) as said:
-                yield Reply(said.status, said.headers, said.content.iter_any())
+        if url.scheme == "https" and not self._is_h1.get((url.scheme, url.authority)):
+            return self._get_h2(url, headers)
+        assert self._session is not None, "use the client as a context manager"
+        return _Get(self._session, self._policy, url, headers)
+
+    @contextlib.asynccontextmanager
+    async def _get_h2(self, url: URL, headers: Mapping[str, str]) -> AsyncIterator[Reply]:
+        from noisyweb.transport_httpx import stream
+
+        async with stream(self.api, url, headers) as (version, reply):
+            if version != "HTTP/2":
+                self._is_h1[url.scheme, url.authority] = True
+                if len(self._is_h1) > MAX_KNOWN_ORIGINS:
+                    self._is_h1.popitem(last=False)
+            yield reply
 
     def _socket(self, info: Any) -> socket.socket:
         """The last check, of the very address that is connected to."""
@@ -154,6 +163,35 @@ class WebClient:
         except (PrivateAddressError, NoContactError) as error:
             raise _CarriedError(error) from error
         return socket.socket(family, kind, protocol)
+
+
+class _Get:
+    """A GET over aiohttp; a plain class, since a generator for each of millions of requests costs more."""
+
+    __slots__ = ("_headers", "_policy", "_session", "_stream", "_url")
+
+    def __init__(
+        self, session: aiohttp.ClientSession, policy: AddressPolicy, url: URL, headers: Mapping[str, str]
+    ) -> None:
+        self._session, self._policy, self._url, self._headers = session, policy, url, headers
+
+    async def __aenter__(self) -> Reply:
+        try:
+            self._policy.check_literal(self._url.raw_host or "")
+            self._stream = self._session.get(self._url, headers=self._headers, allow_redirects=False)
+            said = await self._stream.__aenter__()
+        except Exception as error:
+            raise web_error(error) from error
+        return Reply(said.status, said.headers, said.content.iter_any())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stream.__aexit__(kind, value, trace)
+        if isinstance(value, Exception):
+            said = web_error(value)
+            if said is not value:
+                raise said from value
 
 
 class _CarriedError(OSError):
@@ -191,88 +229,29 @@ class _CheckedResolver(aiohttp.abc.AbstractResolver):
         """Nothing is open."""
 
 
-class _CheckedBackend(httpcore.AsyncNetworkBackend):
-    def __init__(self, policy: AddressPolicy) -> None:
-        self._inner = httpcore.AnyIOBackend()
-        self._policy = policy
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        self._policy.check_literal(host)
-        error: Exception | None = None
-        for address in await self._policy.addresses(host, port):
-            try:
-                return await self._inner.connect_tcp(str(address), port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as failure:
-                error = failure
-        assert error is not None
-        raise error
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        raise PrivateAddressError(f"{path} is a local socket")
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)
+def web_error(error: Exception) -> Exception:
+    """What an error means for a request: a `WebError` or a `NoContactError`; any other is the error itself."""
+    if isinstance(error, TimeoutError):
+        return WebError("timeout", words(error))
+    if isinstance(error, (aiohttp.InvalidURL, UnicodeError)):  # too long, say, or a host with odd hyphens
+        return WebError("bad-url", words(error))
+    cause: BaseException | None = error
+    if isinstance(error, (aiohttp.ClientError, ssl.SSLError)):
+        cause = getattr(error, "os_error", None) or error.__cause__
+    return refusal(cause) or (WebError("connection", words(error)) if cause is not error else error)
 
 
-class _CheckedTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport over checked connections, HTTP/2 where the host offers it."""
-
-    def __init__(self, policy: AddressPolicy, tls: ssl.SSLContext, connections: int) -> None:
-        super().__init__(verify=tls, trust_env=False, http2=True)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=connections + 8,
-            max_keepalive_connections=32,
-            keepalive_expiry=3.0,
-            http1=True,
-            http2=True,
-            network_backend=_CheckedBackend(policy),
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        try:
-            return await super().handle_async_request(request)
-        except (PrivateAddressError, UnresolvedNameError) as error:
-            raise httpx.ConnectError(str(error)) from error
+def refusal(cause: BaseException | None) -> Exception | None:
+    """Our own reason not to connect, if that is what is behind a failed request."""
+    if isinstance(cause, _CarriedError):
+        cause = cause.error
+    if isinstance(cause, PrivateAddressError):
+        return WebError("private-address", str(cause))
+    if isinstance(cause, UnresolvedNameError):
+        return WebError("dns", str(cause))
+    return cause if isinstance(cause, NoContactError) else None
 
 
-@contextlib.contextmanager
-def _web_errors() -> Any:
-    """The errors of both carriers as `WebError`."""
-    try:
-        yield
-    except (TimeoutError, httpx.TimeoutException) as error:
-        raise WebError("timeout", _words(error)) from error
-    except (httpx.InvalidURL, aiohttp.InvalidURL, UnicodeError) as error:  # too long, say, or a host with odd hyphens
-        raise WebError("bad-url", _words(error)) from error
-    except (aiohttp.ClientError, httpx.RequestError, ssl.SSLError) as error:
-        cause: BaseException | None = getattr(error, "os_error", None) or error.__cause__
-        if isinstance(cause, _CarriedError):
-            cause = cause.error
-        if isinstance(cause, NoContactError):
-            raise cause from error
-        if isinstance(cause, PrivateAddressError):
-            raise WebError("private-address", str(cause)) from error
-        if isinstance(cause, UnresolvedNameError):
-            raise WebError("dns", str(cause)) from error
-        raise WebError("connection", _words(error)) from error
-    except PrivateAddressError as error:
-        raise WebError("private-address", str(error)) from error
-    except UnresolvedNameError as error:
-        raise WebError("dns", str(error)) from error
-
-
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """An error on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".removesuffix(": ")

@@ -236,7 +236,8 @@ class Workspace:
                     database.sql.execute(f'DELETE FROM "{name}"')
                     database.load(name, self._parquet_batches(name))
                     journal = list(self._read_journal(name))
-                    database.load(name, pa.Table.from_pylist(journal, schema=TABLES[name][0]).to_batches())
+                    if journal:
+                        database.load(name, pa.Table.from_pylist(journal, schema=TABLES[name][0]).to_batches())
                 database.sql.execute("CREATE TABLE loaded (done INTEGER)")
         for name in CRAWL_TABLES:
             self._journal_path(name).unlink(missing_ok=True)

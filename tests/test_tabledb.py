@@ -358,3 +358,15 @@ def test_whoever_reads_while_the_crawl_ends_does_not_bring_old_rows_back(tmp_pat
     reader.close()
     assert leftovers(place) == []
     assert urls(place) == expected(2)
+
+
+def test_tables_are_written_without_pandas_and_a_crawl_starts_without_httpx(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; import noisyweb.crawl\n"
+        "from noisyweb.workspace import Workspace; from tests.test_tabledb import image_row\n"
+        "place = Workspace(Path(sys.argv[1]), create=True)\n"
+        "with place.locked(), place.database() as database: database.put('images', image_row(1))\n"
+        "print(place.read('images').num_rows, [n for n in ('pandas', 'httpx', 'rich') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1 []"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
-
-import httpx
 
 from noisyweb.errors import CrawlError
 from noisyweb.politeness import retry_after_s
 from noisyweb.providers._protocol import ApiLimits, Options
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_WAIT_S = 60.0
 TRIES = 4
@@ -115,6 +116,8 @@ class Api:
         headers: Mapping[str, str] | None = None,
         passing: Callable[[Any], str | None] = lambda answer: None,
     ) -> Any:
+        import httpx
+
         wait_s, trouble, status = 0.0, "", 0
         for attempt in range(TRIES):
             if attempt:
