@@ -213,18 +213,18 @@ def add_candidate(
     database: Database, stats: CrawlStats, label: int, provider: str, query: str, rank: int, hit: Hit
 ) -> int:
     """Add a hit to the candidates of a class, unless its URL is there; return how many were added: 0 or 1."""
-    row = {name: _storable(getattr(hit, name)) for name in _HIT_COLUMNS}
+    row = {name: _storable(value) for name in _HIT_COLUMNS if (value := getattr(hit, name)) is not None}
     row |= {"url": canonical_url(hit.url), "label": label, "provider": provider, "query": query, "rank": rank}
     added = database.add("candidates", row)
     stats.found[provider] += added
     return added
 
 
-def _storable(value: str | int | None) -> str | int | None:
+def _storable(value: str | int) -> str | int | None:
     """Strangers' values made fit for the table: no half characters, no sizes beyond 32 bits."""
     if isinstance(value, str):
         return (value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")).strip()
-    return value if value is not None and 0 < value <= _INT32_MAX else None
+    return value if 0 < value <= _INT32_MAX else None
 
 
 async def search_all(

@@ -13,6 +13,7 @@ import socket
 import subprocess
 from collections import deque
 from types import TracebackType
+from typing import cast
 
 from noisyweb.errors import CrawlError
 from noisyweb.image_work import LENGTH, ImageWork, Outcome, arguments
@@ -81,7 +82,7 @@ class ImagePool:
         )
         theirs.close()
         loop = asyncio.get_running_loop()
-        _, worker = await loop.create_connection(
+        _, worker = await loop.create_unix_connection(
             lambda: _Worker(process, self._limit_s, self._replace, failed), sock=ours
         )
         return worker
@@ -133,8 +134,7 @@ class _Worker(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._watch()
 
     def give(self, body: bytes) -> asyncio.Future[Outcome]:

@@ -27,7 +27,8 @@ from noisyweb.providers._protocol import Hit, Options
 
 SUMMARY = "a text, CSV, Parquet or CNWL file of URLs and classes: url-list=PATH"
 CLASS_COLUMNS = ("class", "class_name", "label")
-_COLUMNS = (*CLASS_COLUMNS, *(field.name for field in fields(Hit)))
+_FIELDS = tuple(field.name for field in fields(Hit))
+_COLUMNS = (*CLASS_COLUMNS, *_FIELDS)
 _BATCH_ROWS = 4096
 
 _Row = Mapping[str, Any]
@@ -114,13 +115,12 @@ def _line(line: str, class_names: Sequence[str]) -> _Row:
 
 def _hit(row: _Row) -> Hit:
     known: dict[str, Any] = {}
-    for field in fields(Hit):
-        value = row.get(field.name)
-        if field.name in ("width", "height"):
-            known[field.name] = pixels(value)
-        else:
-            known[field.name] = str(value).strip() or None if value is not None else None
-    said, url = known["license"] or "", known["license_url"] or ""
-    slug = licenses.from_text(said) or licenses.from_url(said) or said.lower()
-    known["license"] = slug or licenses.from_url(url)
+    for name in _FIELDS:
+        value = row.get(name)
+        if value is not None:
+            known[name] = pixels(value) if name in ("width", "height") else str(value).strip() or None
+    said, url = known.get("license") or "", known.get("license_url") or ""
+    if said or url:
+        slug = licenses.from_text(said) or licenses.from_url(said) or said.lower()
+        known["license"] = slug or licenses.from_url(url)
     return Hit(**known)
