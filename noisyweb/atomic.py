@@ -22,7 +22,7 @@ _UNUSABLE = {
 
 
 @contextlib.contextmanager
-def disk_errors(target: Path) -> Iterator[None]:
+def disk_errors(target: Path | str) -> Iterator[None]:
     """Turn a full disk or a forbidden folder into one clear `OutputError` about ``target``."""
     try:
         yield
