@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.cookiejar
+import logging
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 
@@ -17,6 +18,26 @@ from yarl import URL
 
 from noisyweb.addresses import AddressPolicy, PrivateAddressError, UnresolvedNameError
 from noisyweb.transport import Reply, WebError, refusal, web_error, words
+
+KEY_PARAMETERS = frozenset({"api_key", "key", "access_token", "client_secret"})
+
+
+class _WithoutKeys(logging.Filter):
+    """httpx logs the address of every request, and some APIs want their key in it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(_without_keys(arg) if isinstance(arg, httpx.URL) else arg for arg in record.args)
+        return True
+
+
+def _without_keys(url: httpx.URL) -> httpx.URL:
+    for name in KEY_PARAMETERS & set(url.params):
+        url = url.copy_set_param(name, "***")
+    return url
+
+
+logging.getLogger("httpx").addFilter(_WithoutKeys())
 
 
 def checked_client(

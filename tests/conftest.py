@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
+
+from noisyweb.workspace import Workspace
+from tests.web import HostileWeb
 
 REPO = Path(__file__).parents[1]
 SHARED = REPO.parent / "shared" / "data"
@@ -24,6 +27,19 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the real data in {SHARED.name}/ beside the repository's folder")
     return SHARED
+
+
+@pytest.fixture
+def web() -> Iterator[HostileWeb]:
+    """A loopback web that misbehaves, one per test."""
+    with HostileWeb() as server:
+        yield server
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    """An empty workspace."""
+    return Workspace(tmp_path / "w", create=True)
 
 
 def paint(path: Path, number: int, hue: int) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +25,6 @@ from tests.web import HostileWeb, photo
 
 LIMITS = Limits(pace=Pace(concurrency=16, rate=0), tries=1)
 NAMES = ["ant", "bee"]
-
-
-@pytest.fixture
-def web() -> Iterator[HostileWeb]:
-    with HostileWeb() as server:
-        yield server
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "w", create=True)
 
 
 def go(place: Workspace, *providers: Provider, per_class: int = 30, **options: Any) -> CrawlReport:

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import time
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -19,12 +19,6 @@ from noisyweb.urls import canonical_url, host_of, plain_authority
 from tests.web import HostileWeb, dead_port, photo
 
 QUICK = Limits(connect_s=2, read_s=1.0, total_s=2.0, max_bytes=1_000_000, backoff_s=0.01, names_s=0)
-
-
-@pytest.fixture
-def web() -> Iterator[HostileWeb]:
-    with HostileWeb() as server:
-        yield server
 
 
 def ask(*urls: str, limits: Limits = QUICK, policy: AddressPolicy | None = None) -> list[Answer]:

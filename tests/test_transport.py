@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import socket
 import ssl
@@ -450,6 +451,19 @@ def test_a_crawls_requests_go_over_http2(start: Callable[..., Server], tls: ssl.
     assert [scope["path"] for scope in server.scopes] == ["/robots.txt", "/photo/3", "/moved"]
     assert server.versions == ["2"] * 3
     assert parse_url(str(server.url("photo/3"))) == server.url("photo/3")
+
+
+def test_keys_in_addresses_are_not_logged(web: HostileWeb, caplog: pytest.LogCaptureFixture) -> None:
+    async def ask() -> int:
+        async with WebClient(TRUSTED, "t", connections=1, connect_s=5, read_s=5) as client:
+            return (
+                await client.api.get(web.url("ok/1"), params={"api_key": "SECRET1", "key": "SECRET2", "q": "ant"})
+            ).status_code
+
+    with caplog.at_level(logging.DEBUG):
+        assert asyncio.run(ask()) == 200
+    assert "q=ant" in caplog.text
+    assert "SECRET" not in caplog.text
 
 
 ASK = """

@@ -18,11 +18,6 @@ from noisyweb.schemas import HASHES, VOTES
 from noisyweb.workspace import TABLES, Workspace
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "w", create=True)
-
-
 def vote(image: str, answer: str = "yes", label: int = 0, annotator: str = "anna") -> dict[str, Any]:
     return {"image_id": image, "label": label, "annotator": annotator, "answer": answer, "backend": "file"}
 
