@@ -76,6 +76,17 @@ class Database:
                 self.sql.execute("PRAGMA wal_autocheckpoint = 20000")
                 for name, (schema, key) in tables.items():
                     self.sql.execute(_create(name, schema, key))
+                    self._check_columns(name)
+
+    def _check_columns(self, name: str) -> None:
+        found = [row[1] for row in self.sql.execute(f'PRAGMA table_info("{name}")')]
+        odd = sorted(set(found) ^ set(self._columns[name]))
+        if odd:
+            self.close()
+            raise CorruptFileError(
+                f"{self.path}: table {name} is of another version (column {odd[0]!r}); "
+                "finish that crawl with the version that began it, or move the file away, the .parquet files stay"
+            )
 
     def close(self) -> None:
         """Close the file."""

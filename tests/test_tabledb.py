@@ -116,6 +116,20 @@ def test_a_database_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("change", ["DROP COLUMN detail", "ADD COLUMN colour TEXT"])
+def test_a_database_of_another_version_is_one_line_and_stays(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "crawl.sqlite"
+    Database(path, {"images": TABLES["images"]}).close()
+    with sqlite3.connect(path) as other:
+        other.execute(f"ALTER TABLE images {change}")
+    other.close()
+    with pytest.raises(
+        CorruptFileError, match=r"crawl.sqlite: table images is of another version \(column '(detail|colour)'\)"
+    ):
+        Database(path, {"images": TABLES["images"]})
+    assert path.exists()
+
+
 def test_a_full_disk_is_one_line_and_costs_nothing(tmp_path: Path) -> None:
     place = place_in(tmp_path / "w")
     with pytest.raises(OutputError, match=r"crawl\.sqlite: the disk is full") as caught, place.database() as database:
