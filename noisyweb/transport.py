@@ -139,7 +139,7 @@ class WebClient:
             WebError: no answer, or not all of it; also from within ``body``.
             NoContactError: a public host and no contact.
         """
-        if url.scheme == "https" and not self._is_h1.get((url.scheme, url.authority)):
+        if url.scheme == "https" and not self._is_h1.get((url.scheme, url.raw_authority)):
             return self._get_h2(url, headers)
         assert self._session is not None, "use the client as a context manager"
         return _Get(self._session, self._policy, url, headers)
@@ -150,7 +150,7 @@ class WebClient:
 
         async with stream(self.api, url, headers) as (version, reply):
             if version != "HTTP/2":
-                self._is_h1[url.scheme, url.authority] = True
+                self._is_h1[url.scheme, url.raw_authority] = True
                 if len(self._is_h1) > MAX_KNOWN_ORIGINS:
                     self._is_h1.popitem(last=False)
             yield reply

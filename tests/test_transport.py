@@ -20,7 +20,7 @@ import hypercorn.asyncio
 import hypercorn.config
 import pytest
 import trustme
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
@@ -415,6 +415,8 @@ NO_TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 @settings(max_examples=60, deadline=None)
 @given(urls=st.lists(URLS, min_size=1, max_size=8))
+@example(urls=[("https", "xn--zzzzzz-.example", "", "")])
+@example(urls=[("http", "xn--zzzzzz-.example", "", "")])
 def test_whatever_passes_for_a_url_is_an_answer_or_a_reason(urls: list[tuple[str, str, str, str]]) -> None:
     """No URL from the web may end a crawl."""
     reasons = run(reasons_of([f"{scheme}://{host}{port}/{path}" for scheme, host, port, path in urls]))
