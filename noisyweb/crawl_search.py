@@ -214,7 +214,7 @@ def add_candidate(
 ) -> int:
     """Add a hit to the candidates of a class, unless its URL is there; return how many were added: 0 or 1."""
     row = {name: _storable(value) for name in _HIT_COLUMNS if (value := getattr(hit, name)) is not None}
-    row |= {"url": canonical_url(hit.url), "label": label, "provider": provider, "query": query, "rank": rank}
+    row |= {"url": canonical_url(str(row["url"])), "label": label, "provider": provider, "query": query, "rank": rank}
     added = database.add("candidates", row)
     stats.found[provider] += added
     return added

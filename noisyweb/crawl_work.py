@@ -37,6 +37,7 @@ class CrawlWork:
     ) -> None:
         self._database, self._sql = database, database.sql
         self._pending: list[tuple[str, dict[str, Any]]] = []
+        self._error: Exception | None = None
         self._sql.create_function("host_of", 2, lambda url, name: LOCAL + name if name in local else host_of(url))
         self._answer_from_other_classes()
         marks = ", ".join("?" * len(not_read))
@@ -94,7 +95,12 @@ class CrawlWork:
             job: which URL.
             outcome: columns of `IMAGES` without url, label, status, retry, attempts and final_url, and ``phash`` and
                 ``flat``.
+
+        Raises:
+            Exception: rows before it could not be written (a full disk, say); they go on waiting for `flush`.
         """
+        if self._error is not None:
+            raise self._error
         reason = outcome["reason"]
         row = {
             **outcome,
@@ -106,15 +112,14 @@ class CrawlWork:
         }
         self._pending.append((job.start_url, row))
         if len(self._pending) == 1:
-            asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+            asyncio.get_running_loop().call_later(FLUSH_S, self._flush_in_time)
 
     def flush(self) -> None:
         """Write the rows that are waiting; all that come within `FLUSH_S` share a transaction."""
-        pending, self._pending = self._pending, []
-        if not pending:
+        if not self._pending:
             return
         with self._database.transaction():
-            for url, row in pending:
+            for url, row in self._pending:
                 if row.get("phash") is not None:
                     value = bytes.fromhex(row["phash"]) or None
                     hashed = {"image_id": row["image_id"], "phash": value, "flat": row["flat"] if value else None}
@@ -122,6 +127,13 @@ class CrawlWork:
                 for (label,) in self._sql.execute("SELECT label FROM candidates WHERE url = ?", (url,)).fetchall():
                     row["label"] = label
                     self._database.put("images", row)
+        self._pending = []
+
+    def _flush_in_time(self) -> None:
+        try:
+            self.flush()
+        except Exception as error:  # noqa: BLE001  a timer has nobody to raise it to: `finish` does
+            self._error = error
 
     def keep(self, job: Job, reason: str, http_status: int | None) -> None:
         """A finished image that could not be had again: it stays, and the row says so."""
