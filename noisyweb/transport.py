@@ -179,10 +179,13 @@ class _Get:
         try:
             self._policy.check_literal(self._url.raw_host or "")
             self._stream = self._session.get(self._url, headers=self._headers, allow_redirects=False)
-            said = await self._stream.__aenter__()
+            answer = await self._stream.__aenter__()
         except Exception as error:
-            raise web_error(error) from error
-        return Reply(said.status, said.headers, said.content.iter_any())
+            said = web_error(error)
+            if said is error:
+                raise
+            raise said from error
+        return Reply(answer.status, answer.headers, answer.content.iter_any())
 
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
