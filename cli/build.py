@@ -28,6 +28,9 @@ def build(
     seed: Annotated[int, typer.Option(help="Same inputs, options and seed give the same bytes.", min=0)] = 0,
     out: Annotated[Path, typer.Option(help="Parent folder of all builds.")] = Path("builds"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace builds with other options.")] = False,
+    leak_check: Annotated[
+        bool, typer.Option(help="Refuse a pool with copies of clean images, resized, cropped, mirrored and the like.")
+    ] = True,
 ) -> None:
     """Build training sets with exactly the noise you ask for.
 
@@ -60,7 +63,14 @@ def build(
     typer.echo(f"{chosen.name}: edition {chosen.edition} ({why})")
     with bars() as progress:
         for built in build_levels(
-            chosen, kind=kind, levels=levels, seed=seed, out=out, overwrite=overwrite, progress=progress
+            chosen,
+            kind=kind,
+            levels=levels,
+            seed=seed,
+            out=out,
+            overwrite=overwrite,
+            leak_check=leak_check,
+            progress=progress,
         ):
             progress.say(summary(built))
 

@@ -14,15 +14,38 @@ def dedup(
         str | None,
         typer.Option(help="Data set (name or definition.toml) whose clean images must not appear: leaks."),
     ] = None,
+    against_clean: Annotated[
+        bool,
+        typer.Option(
+            "--against-clean",
+            help="Look for leaks, against the data set of the last run if --dataset names no other; "
+            "refuse to go on without one.",
+        ),
+    ] = False,
     radius: Annotated[
         int | None,
         typer.Option(min=0, max=128, help="Hamming radius in bits of 256 within which images are the same."),
     ] = None,
+    method: Annotated[str, typer.Option("--hash", help="phash, or dhash: a little cheaper, and finds less.")] = "phash",
+    views: Annotated[bool, typer.Option(help="Look for cropped, padded, mirrored and rotated copies too.")] = True,
+    keep: Annotated[
+        str,
+        typer.Option(help="Which of several copies stays: largest, first (best search rank) or license (the freest)."),
+    ] = "largest",
+    gallery: Annotated[
+        bool,
+        typer.Option(
+            "--gallery", help="Also write <workspace>/dedup/index.html: groups, leaks, pairs near the radius."
+        ),
+    ] = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that decode and hash; one a core if not said.")
+    ] = None,
 ) -> None:
-    """Find exact and near duplicates, and web images that are also clean images.
+    """Find exact, near and reworked duplicates, and web images that are also clean images.
 
-    Nothing is deleted: what is dropped is a row of duplicates.parquet. Hashes are kept, so that running it
-    again after another crawl hashes only what is new.
+    Nothing is deleted: what is dropped is a row of duplicates.parquet, with the image that is kept in its place.
+    Hashes are kept, so that running it again after another crawl hashes only what is new.
 
     Example: noisyweb dedup --workspace workspace --dataset cars
     """
@@ -30,18 +53,48 @@ def dedup(
     from noisyweb.dataset import load_dataset
     from noisyweb.dedup import DEFAULT_RADIUS
     from noisyweb.dedup import dedup as run
+    from noisyweb.dedup_record import read_record
+    from noisyweb.errors import SourceError
     from noisyweb.workspace import Workspace
 
     place = Workspace(workspace)
+    if against_clean and dataset is None:
+        record = read_record(place.folder)
+        if record is None or not record.dataset:
+            raise SourceError(
+                f"workspace {workspace}: --against-clean needs a data set, and no earlier run named one; "
+                "name the data set with --dataset"
+            )
+        dataset = record.dataset
     data = load_dataset(dataset) if dataset else None
+    train, validation = (data.train(), data.validation()) if data else (None, None)
     with bars() as progress:
         report = run(
             place,
-            train=data.train() if data else None,
-            validation=data.validation() if data else None,
+            train=train,
+            validation=validation,
             radius=DEFAULT_RADIUS if radius is None else radius,
+            method=method,
+            views=views,
+            keep=keep,
+            dataset=dataset or "",
+            processes=processes,
             progress=progress,
         )
     typer.echo("\n".join(report.lines()))
+    if gallery:
+        from noisyweb.dedup_clean import by_id
+        from noisyweb.gallery import gallery as draw
+
+        with bars() as progress:
+            seen = draw(
+                place,
+                place.folder / "dedup",
+                radius=report.radius,
+                method=method,
+                clean=by_id(images for images in (train, validation) if images is not None),
+                progress=progress,
+            )
+        typer.echo("\n".join(seen.lines()))
     if not data:
         typer.echo("Not checked against clean images: name a data set with --dataset before building from this.")

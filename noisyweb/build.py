@@ -23,6 +23,7 @@ import pyarrow as pa
 from noisyweb import lock, plugins
 from noisyweb.atomic import replacing_folder
 from noisyweb.blend import Blend, BlendInput, blend_levels
+from noisyweb.build_leaks import refuse_leaks
 from noisyweb.card import check_documents, write_documents
 from noisyweb.dataset import Dataset
 from noisyweb.errors import CorruptFileError, OutputError, SourceError
@@ -74,11 +75,12 @@ def build(
     seed: int = 0,
     out: Path = Path("builds"),
     overwrite: bool = False,
+    leak_check: bool = True,
     progress: Progress = silent,
 ) -> Iterator[Built]:
     """Build the clean validation set (if there is one) and one training set a level.
 
-    Levels, targets and shortages are checked before the first folder is written; leaks when their row comes.
+    Levels, targets, shortages and leaks are checked before the first folder is written.
 
     Args:
         dataset: of `noisyweb.dataset.load_dataset`.
@@ -87,6 +89,8 @@ def build(
         seed: same inputs, options and seed give the same bytes.
         out: parent folder of all builds.
         overwrite: replace folders that hold a build with other options.
+        leak_check: compare web images with the clean ones by their looks first (`noisyweb.build_leaks`); the drawn
+            edition is known to have none. Those that are the same byte for byte are refused in any case.
         progress: told how many rows of each folder are done.
 
     Yields:
@@ -112,10 +116,14 @@ def build(
 
     train = dataset.train()
     pool = dataset.pool() if module.NOISE == "web" else None
-    blends = blend_levels(kind, BlendInput.of(train, pool), list(dict.fromkeys(levels)), seed)
-    first = next(blends, None)  # raises on a shortage, before anything is written
+    # all of them at once: raises on a shortage, before anything is written
+    blends = list(blend_levels(kind, BlendInput.of(train, pool), list(dict.fromkeys(levels)), seed))
     clean_ids: dict[str, str] = {}
     validation = dataset.validation()
+    if pool is not None and leak_check and dataset.edition != "drawn":
+        used = np.unique(np.concatenate([blend.pool_row for blend in blends]))
+        clean = {"train": train} | ({"validation": validation} if validation is not None else {})
+        refuse_leaks(pool, used[used >= 0], clean, progress)
     if validation is not None:
         no_noise = Blend(Decimal(0), validation.labels, np.zeros(len(validation), bool), np.full(len(validation), -1))
         info = {**common, "split": "validation"}
@@ -131,7 +139,7 @@ def build(
         for data in train.load(range(len(train))):
             if data is not None:
                 clean_ids.setdefault(image_id(data), "a clean training image")
-    for (folder, info), blend in zip(targets.items(), _chain(first, blends), strict=True):
+    for (folder, info), blend in zip(targets.items(), blends, strict=True):
         built, _ = _write(folder, info, train, pool, blend, module.NOISE, inputs, clean_ids, True, progress)
         yield built
     write_documents(root)
@@ -235,9 +243,3 @@ def _check_same_bytes(folder: Path, temporary: Path) -> None:
             f"{folder}: it holds another validation set than these inputs and library versions give, and other builds "
             "rely on it; name another place with --out, or replace it with --overwrite"
         )
-
-
-def _chain(first: Blend | None, rest: Iterator[Blend]) -> Iterator[Blend]:
-    if first is not None:
-        yield first
-        yield from rest

@@ -1,89 +1,44 @@
 """Dedup: images that are there twice, and web images that are also clean images (leaks).
 
-Leaks are looked for first: a web image within the radius of a clean train or validation image is dropped,
-whatever else it is like. The rest is grouped without chaining: images are taken best first (most pixels, then
-most bytes); one that no kept image is near is kept, any other is dropped in favour of the nearest kept one.
-So every dropped image is within the radius of the image that stays in its place, and no two kept ones are
-within it of each other. Flat images are matched by their bytes alone. Nothing is deleted.
+Leaks are looked for first: a web image that is a copy of a clean train or validation image is dropped, whatever else
+it is like. The rest is grouped without chaining: images are taken best first; one that is no copy of a kept image is
+kept, any other is dropped in favour of a kept one that it is a copy of itself. Flat images are matched by their bytes
+alone. Nothing is deleted.
 
-Default radius, measured: of 297 web photographs, copies resized to 0.25-2x, recompressed down to JPEG quality
-10, blurred, greyed or of other gamma lie at most 24 of 256 bits away, 96 % of 2 % crops within 32; the nearest two
-different photographs are 96 bits apart. Among 10,000 CIFAR-10 images every one of the 19 pairs within 48 bits is
-the same picture. The nearest two of 8,232 drawn cars are 36 bits apart.
+Copies by the hash: within 32 of 256 bits. Measured: of 297 web photographs, copies resized to 0.25-2x, recompressed
+down to JPEG quality 10, blurred, greyed or of mild gamma lie at most 24 bits away; the nearest two different
+photographs are 96 bits apart. Among 10,000 CIFAR-10 images every one of the 19 pairs within 48 bits is the same
+picture. The nearest two of 8,232 drawn cars are 36 bits apart. Other copies are found by their views
+(`noisyweb.copies`); docs/benchmarks.md has what each transformation costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from noisyweb.decode import pillow_in_bounds
-from noisyweb.dedup_clean import clean_ids
-from noisyweb.dedup_groups import nearest_kept
-from noisyweb.errors import SourceError
-from noisyweb.hashes import Hashes, add_hashes, known_hashes, neighbours, stored_bytes, words
+from noisyweb.dedup_clean import CleanImages, clean_images, ids_digest, loader
+from noisyweb.dedup_groups import group
+from noisyweb.dedup_order import Key, best_first
+from noisyweb.dedup_record import DedupRecord, write_record
+from noisyweb.dedup_report import DedupReport
+from noisyweb.errors import SourceError, UnknownNameError
+from noisyweb.hashes import TABLES, Described, Known, describe_new, described, known_hashes, known_views, stored
 from noisyweb.imageset import ImageSet
+from noisyweb.leaks import Found, find_leaks
 from noisyweb.progress import Progress, silent
-from noisyweb.schemas import DUPLICATES
+from noisyweb.proof import Load
+from noisyweb.schemas import CLEAN_DUPLICATES, DUPLICATES
 from noisyweb.workspace import Workspace
 
 DEFAULT_RADIUS = 32
 
 Row = dict[str, Any]
-Key = tuple[str, int]
-
-
-@dataclass(frozen=True)
-class DedupReport:
-    """What a run found.
-
-    Attributes:
-        num_fetched: candidates with an image; those with the same bytes and class are one question.
-        num_questions: pairs of image and class looked at.
-        num_exact, num_near: dropped as copies of another web image.
-        num_train, num_validation: dropped as leaks.
-        num_unreadable: dropped because they cannot be decoded.
-        num_flat: images with too little structure to be matched by more than their bytes.
-        num_kept: what is left.
-    """
-
-    num_fetched: int
-    num_questions: int
-    num_exact: int
-    num_near: int
-    num_train: int
-    num_validation: int
-    num_unreadable: int
-    num_flat: int
-    num_kept: int
-    radius: int
-
-    def lines(self) -> list[str]:
-        """The report as text."""
-        return [
-            f"fetched {self.num_fetched:,}, different bytes {self.num_questions:,}, kept {self.num_kept:,} "
-            f"(radius {self.radius} of 256 bits)",
-            f"dropped: exact copies in other classes {self.num_exact:,}, near copies {self.num_near:,}, "
-            f"clean train images {self.num_train:,}, clean validation images {self.num_validation:,}, "
-            f"unreadable {self.num_unreadable:,}",
-            f"flat (matched by their bytes only): {self.num_flat:,}",
-        ]
-
-
-@dataclass(frozen=True)
-class _Web:
-    """The workspace's questions, best first, and their hashes."""
-
-    keys: list[Key]
-    hashes: dict[str, tuple[bytes | None, bool]]
-
-    def comparable(self, keys: Sequence[Key]) -> list[str]:
-        """The distinct images of some questions whose hash means something, in order."""
-        ids = dict.fromkeys(image_id for image_id, _ in keys)
-        return [i for i in ids if self.hashes[i][0] is not None and not self.hashes[i][1]]
+Dropped = dict[Key, Row]
 
 
 def dedup(
@@ -92,121 +47,166 @@ def dedup(
     validation: ImageSet | None = None,
     *,
     radius: int = DEFAULT_RADIUS,
+    method: str = "phash",
+    views: bool = True,
+    keep: str = "largest",
+    dataset: str = "",
+    processes: int | None = None,
     progress: Progress = silent,
 ) -> DedupReport:
     """Find a workspace's duplicates and leaks anew and write its ``duplicates`` table.
 
     Args:
-        workspace: its images; new ones are hashed, and the hashes kept.
+        workspace: its images; new ones are described, and what is found out kept.
         train, validation: the clean images that must not appear. Leaks against a set that is not given are
             kept as an earlier run found them.
         radius: in bits of 256; 0 finds equal hashes only.
+        method: the hash: "phash", or "dhash", which is cheaper and finds less.
+        views: look for cropped, padded, mirrored and rotated copies too.
+        keep: which of several copies stays; see `noisyweb.dedup_order.KEEP`.
+        dataset: what the user calls the clean sets, for the record.
+        processes: see `noisyweb.workers.describe_all`.
         progress: told how far it is.
 
     Raises:
         SourceError: the radius is not in 0..256, or another process writes to the workspace.
+        UnknownNameError: no such hash or policy.
     """
     if not 0 <= radius <= 256:
         raise SourceError(f"radius {radius}: expected 0 to 256 bits; {DEFAULT_RADIUS} is the default")
+    if method not in TABLES:
+        raise UnknownNameError("hash", method, TABLES)
     with workspace.locked(), pillow_in_bounds():
-        keys = _best_first(workspace)
-        clean = {
-            against: clean_ids(workspace, images, against, progress)
-            for against, images in (("validation", validation), ("train", train))
-            if images is not None
-        }
-        _hash_new(workspace, keys, progress)
-        web = _Web(keys, known_hashes(workspace))
-        dropped: dict[Key, Row] = {}
-        _unreadable(web, dropped)
-        _earlier_leaks(workspace, web, dropped, set(clean))
-        for against, ids in clean.items():
-            _leaks(web, ids, against, radius, dropped)
-        _copies(web, radius, dropped, progress)
+        keys = best_first(workspace, keep)
+        web_ids = list(dict.fromkeys(image_id for image_id, _ in keys))
+        clean: dict[str, CleanImages] = {}
+        for against, images in (("validation", validation), ("train", train)):
+            if images is not None:
+                clean[against] = clean_images(
+                    workspace, images, against, method, with_views=views, processes=processes, progress=progress
+                )
+        known, seen = known_hashes(workspace, method), known_views(workspace) if views else {}
+        new = [i for i in web_ids if i not in known or (views and i not in seen)]
+        describe_new(
+            workspace,
+            stored(workspace, new),
+            method,
+            with_views=views,
+            num_images=len(new),
+            processes=processes,
+            progress=progress,
+        )
+        known, seen = known_hashes(workspace, method), known_views(workspace) if views else {}
+
+        def compared(ids: list[str], load: Load) -> Described:
+            return described(ids, known, seen, load)
+
+        dropped: Dropped = {}
+        _unreadable(keys, known, dropped)
+        _earlier_leaks(workspace, keys, dropped, clean)
+        there = {against: compared(one.ids, loader(one.images, one.rows())) for against, one in clean.items()}
+        for against, one in there.items():
+            left = [image_id for image_id, label in keys if (image_id, label) not in dropped]
+            found = find_leaks(compared(left, workspace.load), one, radius, progress)
+            _drop_leaks(keys, against, set(clean[against].ids), found, dropped)
+        left = [key[0] for key in keys if key not in dropped]
+        _drop_copies(keys, group(compared(left, workspace.load), radius, progress), dropped)
         rows = [dropped[key] for key in sorted(dropped, key=lambda key: (key[1], key[0]))]
+        num_clean_leaks = None
+        if len(clean) == 2:
+            num_clean_leaks = _clean_leaks(workspace, clean, there, radius, progress)
         workspace.write("duplicates", pa.Table.from_pylist(rows, schema=DUPLICATES))
+        against_digests = {against: one.digest() for against, one in clean.items()}
+        write_record(
+            workspace.folder,
+            DedupRecord(method, radius, views, keep, dataset, ids_digest(web_ids), against_digests),
+        )
         num_fetched = sum(image_id is not None for image_id in workspace.read("images")["image_id"].to_pylist())
-    return _report(web, rows, num_fetched, radius)
+    return DedupReport(
+        num_fetched=num_fetched,
+        num_questions=len(keys),
+        num_flat=sum(known[image_id][1] for image_id in web_ids),
+        num_kept=len(keys) - len(rows),
+        radius=radius,
+        num_dropped=Counter((row["against"], row["kind"]) for row in rows),
+        num_clean_leaks=num_clean_leaks,
+    )
 
 
-def _best_first(workspace: Workspace) -> list[Key]:
-    """Every pair of image and class, in the order in which they are kept: most pixels, most bytes, best rank."""
-    columns = ["url", "label", "rank"]
-    ranks = {(r["url"], r["label"]): r["rank"] for r in workspace.read("candidates").select(columns).to_pylist()}
-    worth: dict[Key, tuple[int, int, str, int]] = {}
-    for row in workspace.fold("images").to_pylist():
-        if row["image_id"] is not None:
-            key = (row["image_id"], row["label"])
-            # Equal bytes have equal sizes: there the class that the image ranks highest in comes first.
-            rank = ranks.get((row["url"], row["label"]), 2**31)
-            value = (-row["width"] * row["height"], -row["num_bytes"], row["image_id"], rank)
-            worth[key] = min(value, worth.get(key, value))
-    return sorted(worth, key=lambda key: (worth[key], key[1]))
+def _unreadable(keys: list[Key], known: Known, dropped: Dropped) -> None:
+    for key in keys:
+        if known[key[0]][0] is None:
+            dropped[key] = _row(key, key[0], key[1], "unreadable", None, None, "web")
 
 
-def _hash_new(workspace: Workspace, keys: Sequence[Key], progress: Progress) -> None:
-    known = known_hashes(workspace)
-    new = [image_id for image_id in dict.fromkeys(image_id for image_id, _ in keys) if image_id not in known]
-    add_hashes(workspace, stored_bytes(workspace, new), num_images=len(new), progress=progress)
-
-
-def _unreadable(web: _Web, dropped: dict[Key, Row]) -> None:
-    for key in web.keys:
-        if web.hashes[key[0]][0] is None:
-            dropped[key] = _row(key, key[0], key[1], "unreadable", None, "web")
-
-
-def _earlier_leaks(workspace: Workspace, web: _Web, dropped: dict[Key, Row], renewed: set[str]) -> None:
-    there = set(web.keys)
+def _earlier_leaks(workspace: Workspace, keys: list[Key], dropped: Dropped, renewed: Mapping[str, object]) -> None:
+    there = set(keys)
     for row in workspace.fold("duplicates").to_pylist():
         key = (row["image_id"], row["label"])
         if row["against"] != "web" and row["against"] not in renewed and key in there:
             dropped[key] = row
 
 
-def _leaks(web: _Web, clean: Sequence[str], against: str, radius: int, dropped: dict[Key, Row]) -> None:
-    """Drop web images that are clean ones, by bytes or within the radius."""
-    nearest: dict[str, tuple[int, str]] = {}
-    ours = web.comparable(web.keys)
-    theirs = [i for i in dict.fromkeys(clean) if web.hashes[i][0] is not None and not web.hashes[i][1]]
-    for rows, columns, distances in neighbours(_words(web, ours), _words(web, theirs), radius):
-        for i, j, distance in zip(rows, columns, distances, strict=True):
-            found = (int(distance), theirs[j])
-            nearest[ours[i]] = min(found, nearest.get(ours[i], found))
-    exact = set(clean)
-    for key in web.keys:
+def _drop_leaks(keys: list[Key], against: str, clean: set[str], found: Mapping[str, Found], dropped: Dropped) -> None:
+    """Drop web images that are clean ones, by their bytes or by their looks."""
+    for key in keys:
         if key in dropped:
             continue
-        if key[0] in exact:
-            dropped[key] = _row(key, key[0], None, "exact", 0, against)
-        elif key[0] in nearest:
-            distance, kept = nearest[key[0]]
-            dropped[key] = _row(key, kept, None, "near", distance, against)
+        if key[0] in clean:
+            dropped[key] = _row(key, key[0], None, "exact", 0, None, against)
+        elif one := found.get(key[0]):
+            match = one.match
+            dropped[key] = _row(key, one.image_id, None, match.kind, match.distance, match.agreement, against)
 
 
-def _copies(web: _Web, radius: int, dropped: dict[Key, Row], progress: Progress) -> None:
-    """Drop copies among the web images that are left, without chaining; see the module's docstring."""
-    left = [key for key in web.keys if key not in dropped]
-    order = web.comparable(left)
-    groups = nearest_kept(_words(web, order), radius, progress=progress)
-    kept_for = {order[row]: (distance, order[kept]) for row, (distance, kept) in groups.items()}
+def _drop_copies(keys: list[Key], groups: Mapping[str, Found], dropped: Dropped) -> None:
+    """Drop copies among the web images that are left, and further classes of the same bytes."""
+    left = [key for key in keys if key not in dropped]
     first_label: dict[str, int] = {}
     for image_id, label in left:
         first_label.setdefault(image_id, label)
     for key in left:
         image_id, label = key
-        if image_id in kept_for:
-            distance, kept = kept_for[image_id]
-            dropped[key] = _row(key, kept, first_label[kept], "near", distance, "web")
+        if one := groups.get(image_id):
+            match, kept_label = one.match, first_label[one.image_id]
+            dropped[key] = _row(key, one.image_id, kept_label, match.kind, match.distance, match.agreement, "web")
         elif first_label[image_id] != label:
-            dropped[key] = _row(key, image_id, first_label[image_id], "exact", 0, "web")
+            dropped[key] = _row(key, image_id, first_label[image_id], "exact", 0, None, "web")
 
 
-def _words(web: _Web, ids: Sequence[str]) -> Hashes:
-    return words([web.hashes[image_id][0] or b"" for image_id in ids])
+def _clean_leaks(
+    workspace: Workspace,
+    clean: Mapping[str, CleanImages],
+    there: Mapping[str, Described],
+    radius: int,
+    progress: Progress,
+) -> int:
+    """Clean train images that are also validation images: a table of their own, since clean sets are the user's."""
+    names = {against: (one.images.names, one.rows()) for against, one in clean.items()}
+    found = find_leaks(there["train"], there["validation"], radius, progress)
+    same = set(clean["train"].ids) & set(clean["validation"].ids)
+    rows = []
+    for image_id in sorted(same | set(found)):
+        one = None if image_id in same else found[image_id]
+        other = image_id if one is None else one.image_id
+        rows.append(
+            {
+                "train_id": image_id,
+                "train_name": names["train"][0][names["train"][1][image_id]],
+                "validation_id": other,
+                "validation_name": names["validation"][0][names["validation"][1][other]],
+                "kind": one.match.kind if one else "exact",
+                "distance": one.match.distance if one else 0,
+                "agreement": one.match.agreement if one else None,
+            }
+        )
+    workspace.write("clean_duplicates", pa.Table.from_pylist(rows, schema=CLEAN_DUPLICATES))
+    return len(rows)
 
 
-def _row(key: Key, kept_id: str, kept_label: int | None, kind: str, distance: int | None, against: str) -> Row:
+def _row(
+    key: Key, kept_id: str, kept_label: int | None, kind: str, distance: int | None, agrees: float | None, against: str
+) -> Row:
     return {
         "image_id": key[0],
         "label": key[1],
@@ -214,24 +214,6 @@ def _row(key: Key, kept_id: str, kept_label: int | None, kind: str, distance: in
         "kept_label": kept_label,
         "kind": kind,
         "distance": distance,
+        "agreement": agrees,
         "against": against,
     }
-
-
-def _report(web: _Web, rows: Sequence[Row], num_fetched: int, radius: int) -> DedupReport:
-    def count(against: str, *kinds: str) -> int:
-        return sum(row["against"] == against and row["kind"] in kinds for row in rows)
-
-    images = {image_id for image_id, _ in web.keys}
-    return DedupReport(
-        num_fetched=num_fetched,
-        num_questions=len(web.keys),
-        num_exact=count("web", "exact"),
-        num_near=count("web", "near"),
-        num_train=count("train", "exact", "near"),
-        num_validation=count("validation", "exact", "near"),
-        num_unreadable=count("web", "unreadable"),
-        num_flat=sum(web.hashes[image_id][1] for image_id in images),
-        num_kept=len(web.keys) - len(rows),
-        radius=radius,
-    )

@@ -1,47 +1,175 @@
-"""Grouping near copies without chaining."""
+"""Grouping copies without chaining: every dropped image is itself a copy of the one that stays in its place."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
 
-from noisyweb.hashes import Hashes, neighbours
+import numpy as np
+import numpy.typing as npt
+
+from noisyweb.copies import Guess, Index, candidates
+from noisyweb.hamming import neighbours
+from noisyweb.hamming_chunks import Hashes
+from noisyweb.hashes import Described
+from noisyweb.leaks import Found
 from noisyweb.progress import Progress, silent
+from noisyweb.proof import Match, Prover
+
+FIRST_BLOCK = 1024
+MAX_PAIRS = 20_000_000
+"""Pairs within a block beyond which it is halved: 300 MB."""
+
+Rows = npt.NDArray[np.int64]
+
+
+def group(images: Described, radius: int, progress: Progress = silent) -> dict[str, Found]:
+    """Give each copy the image that stays in its place; all others stay.
+
+    Near copies are grouped first, by the hash. Then those that stay are looked at for cropped, mirrored and rotated
+    copies among them. Where one of them goes, the near copies it stood for are compared with the image that takes its
+    place; any that is no copy of that one comes back into the pool, and all is done again until nothing comes back.
+
+    Args:
+        images: best first.
+        radius: bits of 256.
+        progress: told how far it is.
+    """
+    given: dict[str, Found] = {}
+    prover = Prover(images.load, radius)
+    pool = images
+    while True:
+        for row, (distance, kept) in nearest_kept(pool.hashes, radius, progress=progress).items():
+            given[pool.ids[row]] = Found(pool.ids[kept], Match("near", distance))
+        stay = pool.part([image_id for image_id in pool.ids if image_id not in given])
+        gone = _copies(stay, prover, progress)
+        if not gone:
+            return given
+        given.update(gone)
+        orphans = [image_id for image_id in images.ids if image_id in given and given[image_id].image_id in gone]
+        back = {image_id for image_id in orphans if not _adopt(image_id, given, gone, images, prover, radius)}
+        if not back:
+            return given
+        for image_id in back:
+            del given[image_id]
+        pool = images.part([image_id for image_id in images.ids if image_id not in given])
+
+
+def _copies(images: Described, prover: Prover, progress: Progress) -> dict[str, Found]:
+    """Cropped, mirrored and rotated copies among images that are no near copies; each goes for the nearest kept one."""
+    index = Index.of(images.views)
+    pairs = candidates(index, None)
+    ids = images.ids
+    proofs = prover.prove_all([(ids[i], ids[j], guesses) for (i, j), guesses in pairs.items()], progress)
+    before: dict[int, list[tuple[int, int, Match]]] = {}
+    for (i, j), match in zip(pairs, proofs, strict=True):
+        if match is not None:
+            before.setdefault(j, []).append((match.distance or 0, i, match))
+    gone: dict[str, Found] = {}
+    for j in sorted(before):  # best first
+        there = [found for found in before[j] if ids[found[1]] not in gone]
+        if there:
+            _, i, match = min(there, key=lambda found: found[:2])
+            gone[ids[j]] = Found(ids[i], match)
+    return gone
+
+
+def _adopt(
+    image_id: str,
+    given: dict[str, Found],
+    gone: dict[str, Found],
+    images: Described,
+    prover: Prover,
+    radius: int,
+) -> bool:
+    """Give an image whose representative has gone to the one that took its place, if it is a copy of that too."""
+    kept_id = gone[given[image_id].image_id].image_id
+    pair = images.part([kept_id, image_id])
+    distance = int(np.bitwise_count(pair.hashes[0] ^ pair.hashes[1]).sum())
+    if distance <= radius:
+        given[image_id] = Found(kept_id, Match("near", distance))
+        return True
+    guesses: list[Guess] = candidates(Index.of(pair.views), None).get((0, 1), [])
+    [match] = prover.prove_all([(kept_id, image_id, guesses)])
+    if match is not None:
+        given[image_id] = Found(kept_id, match)
+    return match is not None
 
 
 def nearest_kept(
-    hashes: Hashes, radius: int, *, block_size: int = 1024, progress: Progress = silent
+    hashes: Hashes,
+    radius: int,
+    *,
+    first_block: int = FIRST_BLOCK,
+    max_pairs: int = MAX_PAIRS,
+    progress: Progress = silent,
 ) -> dict[int, tuple[int, int]]:
     """Take images best first; keep one that no kept image is near, else give it the nearest kept one.
 
-    Comparing with the kept images only bounds the memory however often one image is there: kept images lie
-    further apart than the radius, so that few of them can be near any one hash.
+    Blocks double: of each, what no kept image is near is compared with itself. Kept images lie further apart than the
+    radius, so few are near any one hash, and memory is bounded however often one image is there.
 
     Args:
         hashes: shape (N, 4), best first.
         radius: in bits.
-        block_size: rows looked at together.
+        first_block: rows looked at together at first.
+        max_pairs: within one block; a block with more is halved.
         progress: told how many are done.
 
     Returns:
         For each row that is not kept: its distance in bits to the nearest kept row before it, and that row
         (the best one where several are as near).
     """
-    kept: list[int] = []
+    is_kept = np.zeros(len(hashes), bool)
+    start, size = 0, first_block
+    while start < len(hashes):
+        stop = min(start + size, len(hashes))
+        rows = np.arange(start, stop)
+        is_near = np.zeros(len(rows), bool)
+        for near, _, _ in neighbours(hashes[rows], hashes[is_kept], radius):
+            is_near[near] = True
+        rows = rows[~is_near]
+        pairs = _pairs(hashes[rows], radius, max_pairs)
+        if pairs is None:
+            size = max(1, (stop - start) // 2)
+            continue
+        is_kept[rows[_keep(len(rows), pairs)]] = True
+        progress("group", stop, len(hashes))
+        start, size = stop, max(first_block, stop)
+    return _nearest(hashes, is_kept, radius)
+
+
+def _pairs(hashes: Hashes, radius: int, most: int) -> Rows | None:
+    """All pairs i < j, shape (P, 2), sorted by j; None if there are more than ``most``."""
+    found = [np.empty((0, 2), np.int64)]
+    size = 0
+    for i, j, _ in neighbours(hashes, None, radius):
+        size += len(i)
+        if size > most:
+            return None
+        found.append(np.stack([i, j], axis=1))
+    pairs = np.concatenate(found)
+    return np.asarray(pairs[np.argsort(pairs[:, 1], kind="stable")])
+
+
+def _keep(size: int, pairs: Rows) -> npt.NDArray[np.bool_]:
+    """Which of ``size`` rows are kept, in their order: those that no kept row before is near."""
+    is_kept = np.ones(size, bool)
+    rows, starts = np.unique(pairs[:, 1], return_index=True)
+    for row, before in zip(rows.tolist(), np.split(pairs[:, 0], starts[1:]), strict=False):  # no pairs: one empty part
+        is_kept[row] = not is_kept[before].any()
+    return is_kept
+
+
+def _nearest(hashes: Hashes, is_kept: npt.NDArray[np.bool_], radius: int) -> dict[int, tuple[int, int]]:
+    """For each row that is not kept, the nearest kept row before it."""
+    kept, others = np.flatnonzero(is_kept), np.flatnonzero(~is_kept)
     given: dict[int, tuple[int, int]] = {}
-    for start in range(0, len(hashes), block_size):
-        block = hashes[start : start + block_size]
-        near: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for rows, columns, distances in neighbours(block, hashes[kept], radius, block=block_size):
-            for row, column, distance in zip(rows.tolist(), columns.tolist(), distances.tolist(), strict=True):
-                near[row].append((distance, kept[column]))
-        for rows, columns, distances in neighbours(block, None, radius, block=block_size):
-            for row, column, distance in zip(rows.tolist(), columns.tolist(), distances.tolist(), strict=True):
-                near[column].append((distance, start + row))
-        for row in range(len(block)):
-            found = [(distance, other) for distance, other in near[row] if other not in given]
-            if found:
-                given[start + row] = min(found)
-            else:
-                kept.append(start + row)
-        progress("group", start + len(block), len(hashes))
+    for i, j, distance in neighbours(hashes[others], hashes[kept], radius):
+        for row, other, far in _rows(others[i], kept[j], distance):
+            if other < row:
+                given[row] = min((far, other), given.get(row, (far, other)))
     return given
+
+
+def _rows(*columns: npt.NDArray[np.integer]) -> Sequence[tuple[int, ...]]:
+    return list(zip(*(column.tolist() for column in columns), strict=True))

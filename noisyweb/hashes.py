@@ -1,58 +1,154 @@
-"""A workspace's perceptual hashes (`noisyweb.phash`), and all pairs within a Hamming radius."""
+"""What is known of a workspace's images: hashes and views, kept so that nothing is worked out twice."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from dataclasses import dataclass
+from itertools import tee
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from noisyweb.errors import SourceError
-from noisyweb.phash import phash
+from noisyweb.hamming_chunks import Hashes
 from noisyweb.progress import Progress, silent
+from noisyweb.proof import Load
+from noisyweb.views import Views
+from noisyweb.workers import Job, Picture, describe_all
 from noisyweb.workspace import Workspace
+
+TABLES = {"phash": "hashes", "dhash": "dhashes"}
+"""The table of each hash; its column is named like the hash."""
 
 NUM_WORDS = 4
 
-Hashes = npt.NDArray[np.uint64]
-"""Hashes as words, shape (N, 4)."""
+Known = dict[str, tuple[bytes | None, bool]]
+"""Hashes by image id: the hash (None: unreadable) and whether the image is flat."""
 
 
-def add_hashes(
-    workspace: Workspace, images: Iterable[tuple[str, bytes | None]], *, num_images: int, progress: Progress = silent
+@dataclass(frozen=True)
+class Described:
+    """Images that are to be compared with others.
+
+    Attributes:
+        ids: N image ids, each once, none of them flat or unreadable.
+        hashes: shape (N, 4).
+        views: N views; all None where copies are looked for by the hash alone.
+        load: gives the images' bytes.
+    """
+
+    ids: list[str]
+    hashes: Hashes
+    views: list[Views | None]
+    load: Load
+
+    def part(self, ids: Sequence[str]) -> Described:
+        """Some of them, in the order asked for; ids that are not among them are left out."""
+        places = {image_id: place for place, image_id in enumerate(self.ids)}
+        rows = [places[image_id] for image_id in ids if image_id in places]
+        views = [self.views[row] for row in rows]
+        return Described([self.ids[row] for row in rows], self.hashes[rows], views, self.load)
+
+
+def describe_new(
+    workspace: Workspace,
+    images: Iterable[tuple[str, Picture]],
+    method: str,
+    *,
+    with_views: bool,
+    num_images: int = 0,
+    processes: int | None = None,
+    progress: Progress = silent,
 ) -> None:
-    """Hash images into a workspace's table; rows are written as they come, so that a killed run loses little.
+    """Hash images that a workspace does not know yet; rows are written as they come: a killed run loses little.
 
     Args:
-        workspace: where the hashes go.
-        images: ids, and encoded bytes (None: unreadable); consumed a few at a time.
-        num_images: how many there are, for ``progress``.
+        workspace: whose tables the rows go to.
+        images: ids, and where their bytes are; consumed a few at a time. Those that are known already are passed over.
+        method: "phash" or "dhash".
+        with_views: work out views too.
+        num_images: how many are new, for ``progress``; 0: nobody knows.
+        processes: see `noisyweb.workers.describe_all`.
         progress: told how many are done.
     """
+    table = TABLES[method]
+    hashed = set(workspace.read(table)["image_id"].to_pylist())
+    viewed = set(workspace.read("views")["image_id"].to_pylist()) if with_views else set()
+
+    def is_new(row: tuple[str, Picture]) -> bool:
+        return row[0] not in hashed or (with_views and row[0] not in viewed)
+
+    rows, pictures = tee(row for row in images if is_new(row))
+    job = Job(method, with_views)
+    found = describe_all((picture for _, picture in pictures), job, processes=processes)
     done = 0
-    rows = iter(images)
-    with workspace.journal("hashes") as journal, ThreadPoolExecutor(os.cpu_count()) as pool:
-        while batch := list(islice(rows, 128)):
-            found = pool.map(lambda row: phash(row[1]) if row[1] else None, batch)
-            for (image_id, _), result in zip(batch, found, strict=True):
-                value, flat = result or (None, None)
-                journal.add({"image_id": image_id, "phash": value, "flat": flat})
-                done += 1
-            progress("hash", done, num_images)
-    workspace.fold("hashes")
+    with workspace.journal(table) as hashes, workspace.journal("views") as views:
+        for (image_id, _), one in zip(rows, found, strict=True):
+            if image_id not in hashed:
+                flat = one.is_flat if one.is_readable else None
+                hashes.add({"image_id": image_id, method: one.hash, "flat": flat})
+                hashed.add(image_id)
+            if with_views and image_id not in viewed:
+                parts = (one.views.probes.tobytes(), one.views.targets.tobytes()) if one.views else (None, None)
+                views.add({"image_id": image_id, "probes": parts[0], "targets": parts[1]})
+                viewed.add(image_id)
+            done += 1
+            progress("hash", done, max(num_images, done) if num_images else 0)
+    workspace.fold(table)
+    workspace.fold("views")
 
 
-def stored_bytes(workspace: Workspace, image_ids: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
-    """Ids with their bytes from the store; None where a file is missing."""
-    for image_id in image_ids:
-        try:
-            yield image_id, workspace.get(image_id)
-        except SourceError:
-            yield image_id, None
+def known_hashes(workspace: Workspace, method: str = "phash") -> Known:
+    """A workspace's hashes."""
+    table = workspace.read(TABLES[method]).to_pydict()
+    return {
+        image_id: (value, bool(flat))
+        for image_id, value, flat in zip(table["image_id"], table[method], table["flat"], strict=True)
+    }
+
+
+def known_views(workspace: Workspace) -> dict[str, Views | None]:
+    """A workspace's views; None: flat or unreadable."""
+    table = workspace.read("views").to_pydict()
+    return {
+        image_id: Views(np.frombuffer(probes, np.uint64), np.frombuffer(targets, np.uint64)) if probes else None
+        for image_id, probes, targets in zip(table["image_id"], table["probes"], table["targets"], strict=True)
+    }
+
+
+def described(ids: Iterable[str], known: Known, views: dict[str, Views | None], load: Load) -> Described:
+    """Those of the images that can be compared: neither flat nor unreadable; each once, in order."""
+    there = [image_id for image_id in dict.fromkeys(ids) if known[image_id][0] is not None and not known[image_id][1]]
+    values = words([known[image_id][0] or b"" for image_id in there])
+    return Described(there, values, [views.get(image_id) for image_id in there], load)
+
+
+def describe_now(
+    images: Iterable[tuple[str, bytes]],
+    load: Load,
+    *,
+    with_views: bool,
+    what: str,
+    num_images: int = 0,
+    processes: int | None = None,
+    progress: Progress = silent,
+) -> Described:
+    """Describe images without keeping anything; each id once, flat and unreadable ones left out.
+
+    Args:
+        images: ids and bytes, consumed a few at a time.
+        load: gives their bytes again.
+        with_views: work out views too.
+        what, num_images, progress: what is told how many are done.
+        processes: see `noisyweb.workers.describe_all`.
+    """
+    rows, pictures = tee(images)
+    known: Known = {}
+    seen: dict[str, Views | None] = {}
+    found = describe_all((data for _, data in pictures), Job("phash", with_views), processes=processes)
+    for done, ((image_id, _), one) in enumerate(zip(rows, found, strict=True), start=1):
+        known[image_id], seen[image_id] = (one.hash, one.is_flat), one.views
+        progress(what, done, num_images)
+    return described(known, known, seen, load)
 
 
 def words(column: pa.ChunkedArray | Sequence[bytes]) -> Hashes:
@@ -61,44 +157,7 @@ def words(column: pa.ChunkedArray | Sequence[bytes]) -> Hashes:
     return np.frombuffer(b"".join(values), dtype="<u8").reshape(-1, NUM_WORDS)
 
 
-def neighbours(
-    left: Hashes, right: Hashes | None, radius: int, *, block: int = 1024
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]]:
-    """All pairs within a Hamming radius, exactly, by comparing each with each, one block at a time.
-
-    Args:
-        left: shape (N, 4).
-        right: shape (M, 4); None for the pairs i < j of ``left`` with itself.
-        radius: in bits, 0..256.
-        block: rows compared at once; memory is about 12 x block^2 bytes.
-
-    Yields:
-        Indices into ``left``, indices into ``right``, and distances in bits, each of shape (P,).
-    """
-    other = left if right is None else right
-    for i in range(0, len(left), block):
-        for j in range(i if right is None else 0, len(other), block):
-            distance = _distances(left[i : i + block], other[j : j + block])
-            rows, columns = np.nonzero(distance <= radius)
-            if right is None and i == j:
-                above = rows < columns
-                rows, columns = rows[above], columns[above]
-            if len(rows):
-                yield rows + i, columns + j, distance[rows, columns].astype(np.int32)
-
-
-def _distances(left: Hashes, right: Hashes) -> npt.NDArray[np.uint16]:
-    """Hamming distances of each with each, shape (N, M)."""
-    total = np.zeros((len(left), len(right)), np.uint16)
-    for word in range(NUM_WORDS):
-        total += np.bitwise_count(left[:, word, None] ^ right[None, :, word])
-    return total
-
-
-def known_hashes(workspace: Workspace) -> dict[str, tuple[bytes | None, bool]]:
-    """A workspace's hashes by image id: the hash (None: unreadable) and whether it is flat."""
-    table = workspace.read("hashes").to_pydict()
-    return {
-        image_id: (value, bool(flat))
-        for image_id, value, flat in zip(table["image_id"], table["phash"], table["flat"], strict=True)
-    }
+def stored(workspace: Workspace, image_ids: Iterable[str]) -> Iterator[tuple[str, Picture]]:
+    """Ids with where their bytes are in the store."""
+    for image_id in image_ids:
+        yield image_id, workspace.path(image_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +30,9 @@ class ImageSet:
         true_labels: shape (N,), -1 where unknown or outside the vocabulary; None: same as ``labels``.
         votes_yes, votes_total: shape (N,); None if nobody voted.
         human_labels: shape (N, A), the labels that A annotators gave each image, -1 for none given.
+        notes: what a user should know about them.
+        compared: of a crawled pool: digests of the clean sets that its images were compared with, by split
+            (`noisyweb.dedup_clean.ids_digest`); None where nobody has recorded such a thing.
     """
 
     names: Sequence[str]
@@ -44,6 +47,7 @@ class ImageSet:
     votes_total: Labels | None = None
     human_labels: Labels | None = None
     notes: tuple[str, ...] = field(default=())
+    compared: Mapping[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

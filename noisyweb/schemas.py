@@ -83,18 +83,53 @@ HASHES = pa.schema(
 )
 """Perceptual hashes, kept so that nothing is hashed twice. Key: image_id."""
 
+DHASHES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # key
+        pa.field("dhash", pa.binary(32)),  # 256-bit imagehash.dhash; null: unreadable
+        pa.field("flat", pa.bool_()),
+    ]
+)
+"""Difference hashes, for those who asked for them. Key: image_id."""
+
+VIEWS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # key
+        pa.field("probes", pa.binary()),  # 8 bytes a probe; null: flat or unreadable
+        pa.field("targets", pa.binary()),  # 8 bytes a target view
+    ]
+)
+"""Hashes of parts of images, by which cropped, mirrored and rotated copies are found. Key: image_id."""
+
 DUPLICATES = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),  # the image that is dropped
         pa.field("label", pa.int32(), nullable=False),
         pa.field("kept_id", pa.string(), nullable=False),  # the image kept in its place
         pa.field("kept_label", pa.int32()),  # null for a clean image
-        pa.field("kind", pa.string(), nullable=False),  # exact | near | unreadable
-        pa.field("distance", pa.int32()),  # Hamming distance in bits of 256
+        pa.field("kind", pa.string(), nullable=False),  # one of DUPLICATE_KINDS
+        pa.field("distance", pa.int32()),  # bits of 256: between the hashes, or the pictures laid over each other
+        pa.field("agreement", pa.float32()),  # share of the pictures that agrees when laid over; embeddings: cosine
         pa.field("against", pa.string(), nullable=False),  # web | train | validation
     ]
 )
 """Images dropped as duplicates or leaks; nothing is deleted. Key: (image_id, label)."""
+
+DUPLICATE_KINDS = ("exact", "near", "crop", "pad", "mirror", "rotate", "embedding", "unreadable")
+"""How an image was made of the one that is kept: its bytes, resized or recompressed and the like, ..."""
+
+CLEAN_DUPLICATES = pa.schema(
+    [
+        pa.field("train_id", pa.string(), nullable=False),  # key
+        pa.field("train_name", pa.string(), nullable=False),  # as the source names it
+        pa.field("validation_id", pa.string(), nullable=False),
+        pa.field("validation_name", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # one of DUPLICATE_KINDS
+        pa.field("distance", pa.int32()),
+        pa.field("agreement", pa.float32()),
+    ]
+)
+"""Clean train images that are also validation images: the clean set's own leaks. Key: train_id."""
 
 VOTES = pa.schema(
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -15,7 +15,11 @@ import pyarrow as pa
 
 from noisyweb import lock
 from noisyweb.build import VALIDATION_FOLDER
+from noisyweb.decode import pillow_in_bounds
+from noisyweb.dedup import DEFAULT_RADIUS
 from noisyweb.errors import SourceError, VerificationError
+from noisyweb.hashes import Described, describe_now
+from noisyweb.leaks import find_leaks
 from noisyweb.levels import num_wrong, parse_level
 from noisyweb.manifest import Manifest, image_id, open_manifest
 from noisyweb.progress import Progress, silent
@@ -60,7 +64,7 @@ def verify(folder: Path, progress: Progress = silent) -> Verified:
     Raises:
         VerificationError: the first discrepancy: a file changed, missing or added; a row whose image does not match
             its id; labels, counts or levels that are not what the lock file says; a web image that is also a
-            validation image.
+            validation image, or looks like one, or like a clean train image that is still there.
         SourceError: there is no lock file.
     """
     if not (folder / lock.LOCK_NAME).exists():
@@ -74,7 +78,7 @@ def verify(folder: Path, progress: Progress = silent) -> Verified:
         _check_rows(folder, rows)
         _check_counts(folder, rows, locked, len(manifest.class_names))
         num_hashed = _check_images(manifest, rows, progress)
-        _check_leaks(folder, rows)
+        _check_leaks(manifest, rows, progress)
     except SourceError as error:
         raise VerificationError(str(error)) from error
     wrong = rows.num_rows - sum(rows.column("is_clean").to_pylist())
@@ -180,7 +184,9 @@ def _check_images(manifest: Manifest, rows: pa.Table, progress: Progress) -> int
     return hashed
 
 
-def _check_leaks(folder: Path, rows: pa.Table) -> None:
+def _check_leaks(manifest: Manifest, rows: pa.Table, progress: Progress) -> None:
+    """No web image is there twice, and none is a clean image, by its bytes or by its looks."""
+    folder = manifest.folder
     web = [
         i
         for i, source in zip(rows.column("image_id").to_pylist(), rows.column("source").to_pylist(), strict=True)
@@ -189,10 +195,40 @@ def _check_leaks(folder: Path, rows: pa.Table) -> None:
     twice = [i for i, count in Counter(web).items() if count > 1]
     if twice:
         raise VerificationError(f"{folder}: web image {twice[0][:16]}… is in it {Counter(web)[twice[0]]} times")
-    validation = folder.parent / VALIDATION_FOLDER
-    if folder.name == VALIDATION_FOLDER or not validation.is_dir():
+    if not web:
         return
-    known = set(open_manifest(validation).rows.column("image_id").to_pylist())
-    leaked = [i for i in web if i in known]
-    if leaked:
-        raise VerificationError(f"{folder}: web image {leaked[0][:16]}… is also a validation image: a leak")
+    validation = folder.parent / VALIDATION_FOLDER
+    clean = [("train", manifest)] + ([("validation", open_manifest(validation))] if validation.is_dir() else [])
+    ids = {split: set(one.rows.column("image_id").to_pylist()) - set(web) for split, one in clean}
+    if validation.is_dir():
+        ids["validation"] = set(clean[-1][1].rows.column("image_id").to_pylist())
+        leaked = [i for i in web if i in ids["validation"]]
+        if leaked:
+            raise VerificationError(f"{folder}: web image {leaked[0][:16]}… is also a validation image: a leak")
+    # Drawn images are made of the same few shapes: only their hashes tell copies from others.
+    with_views = manifest.info.get("edition") != "drawn"
+    with pillow_in_bounds():
+        ours = _described(manifest, set(web), "hash web images", with_views, progress)
+        for split, one in clean:
+            theirs = _described(one, ids[split], f"hash {split} images", with_views, progress)
+            for image, found in sorted(find_leaks(ours, theirs, DEFAULT_RADIUS, progress).items()):
+                raise VerificationError(
+                    f"{folder}: web image {image[:16]}… is a copy of {split} image {found.image_id[:16]}… "
+                    f"({found.match.kind}, {found.match.distance} of 256 bits): a leak"
+                )
+
+
+def _described(manifest: Manifest, wanted: set[str], what: str, with_views: bool, progress: Progress) -> Described:
+    """What some images of a manifest look like, worked out from their pixels."""
+    ids = manifest.rows.column("image_id").to_pylist()
+
+    def some(wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+        for image, (data, _) in zip(ids, manifest.images(), strict=True):
+            if image in wanted and data is not None:
+                yield image, data
+
+    def load(asked: Sequence[str]) -> Iterator[bytes | None]:
+        found = dict(some(set(asked)))
+        return (found.get(image) for image in asked)
+
+    return describe_now(some(wanted), load, with_views=with_views, what=what, num_images=len(wanted), progress=progress)

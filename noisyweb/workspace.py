@@ -1,7 +1,8 @@
 """A workspace: the tables of a crawl and the images they speak of, in one folder.
 
     <workspace>/classes.json          the class vocabulary that the labels refer to
-    <workspace>/<table>.parquet       candidates, searches, images, hashes, duplicates, votes, verdicts
+    <workspace>/<table>.parquet       candidates, searches, images, hashes, views, duplicates, votes, verdicts, ...
+    <workspace>/dedup.json            what the last dedup was asked for and looked at (`noisyweb.dedup_record`)
     <workspace>/<table>.journal       rows added since, one JSON line each, in case the process dies
     <workspace>/crawl.sqlite          candidates, searches, images and hashes while a crawl goes on, or was killed
     <workspace>/store/ab/abcd...      image bytes under their SHA-256 (`noisyweb.store`)
@@ -37,7 +38,10 @@ TABLES: Tables = {
     "searches": (schemas.SEARCHES, ("label", "provider", "query", "filters")),
     "images": (schemas.IMAGES, ("url", "label")),
     "hashes": (schemas.HASHES, ("image_id",)),
+    "dhashes": (schemas.DHASHES, ("image_id",)),
+    "views": (schemas.VIEWS, ("image_id",)),
     "duplicates": (schemas.DUPLICATES, ("image_id", "label")),
+    "clean_duplicates": (schemas.CLEAN_DUPLICATES, ("train_id",)),
     "votes": (schemas.VOTES, ("image_id", "label", "annotator")),
     "verdicts": (schemas.VERDICTS, ("image_id", "label")),
 }
@@ -265,6 +269,14 @@ class Workspace:
             SourceError: the store does not hold it.
         """
         return self.store.get(image_id)
+
+    def load(self, image_ids: Sequence[str]) -> Iterator[bytes | None]:
+        """The stored bytes of images; None where a file is gone."""
+        for image_id in image_ids:
+            try:
+                yield self.store.get(image_id)
+            except SourceError:
+                yield None
 
     def path(self, image_id: str) -> Path:
         """Where an image is, or would be, stored."""

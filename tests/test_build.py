@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image, ImageOps
 
 from noisyweb.build import Built, build
 from noisyweb.dataset import load_dataset
@@ -21,10 +23,10 @@ from tests.conftest import CLASSES, TinySet, make_tiny_set
 
 
 def build_tiny(
-    tiny: TinySet, out: Path, kind: str = "red", *levels: str, seed: int = 0, overwrite: bool = False
+    tiny: TinySet, out: Path, kind: str = "red", *levels: str, seed: int = 0, **options: bool
 ) -> list[Built]:
     chosen = [Decimal(level) for level in levels or ("0.4",)]
-    return list(build(load_dataset(str(tiny.toml)), kind=kind, levels=chosen, seed=seed, out=out, overwrite=overwrite))
+    return list(build(load_dataset(str(tiny.toml)), kind=kind, levels=chosen, seed=seed, out=out, **options))
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -168,29 +170,54 @@ def test_no_pool(tiny: TinySet, tmp_path: Path) -> None:
         build_tiny(tiny, tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    ("into", "words"),
-    [("val", "is byte for byte a validation image"), ("train", "is byte for byte a clean training image")],
-)
-def test_a_leak_is_refused_and_named(tiny: TinySet, tmp_path: Path, into: str, words: str) -> None:
+def replaced_pool(tiny: TinySet, into: str, change: Callable[[Path, Path, int], None]) -> None:
+    """A pool of changed copies of the clean images of one folder."""
     folder = tiny.toml.parent
     for k, name in enumerate(CLASSES):
         shutil.rmtree(folder / "pool" / name)
         (folder / "pool" / name).mkdir()
         for n in range(tiny.sizes[k]):
-            shutil.copy(folder / into / CLASSES[k] / f"{n % 4:03d}.jpg", folder / "pool" / name / f"copy{n}.jpg")
-            with (folder / "pool" / name / f"copy{n}.jpg").open("ab") as handle:
-                handle.write(b"" if n < 4 else bytes([n]))
+            change(folder / into / name / f"{n % 4:03d}.jpg", folder / "pool" / name / f"copy{n}.jpg", n)
+
+
+def with_bytes_behind(source: Path, target: Path, n: int) -> None:
+    target.write_bytes(source.read_bytes() + (b"" if n < 4 else bytes([n])))
+
+
+def mirrored(source: Path, target: Path, n: int) -> None:
+    ImageOps.mirror(Image.open(source)).save(target, quality=80 + n % 4)
+
+
+@pytest.mark.parametrize(
+    ("into", "words"),
+    [("val", "is byte for byte a validation image"), ("train", "is byte for byte a clean training image")],
+)
+def test_bytes_that_leak_are_refused_whatever_is_asked(tiny: TinySet, tmp_path: Path, into: str, words: str) -> None:
+    replaced_pool(tiny, into, with_bytes_behind)
+    with pytest.raises(LeakError, match=words):
+        build_tiny(tiny, tmp_path / "out", "red", "0.8", leak_check=False)
+    assert not (tmp_path / "out/tiny/red_noise_nl_0.8").exists()
+
+
+@pytest.mark.parametrize(("into", "split"), [("val", "validation"), ("train", "train")])
+@pytest.mark.parametrize(("change", "kind"), [(with_bytes_behind, "near, 0 of 256"), (mirrored, r"mirror, \d+ of 256")])
+def test_copies_of_clean_images_are_refused_and_named_and_nothing_is_written(
+    tiny: TinySet, tmp_path: Path, into: str, split: str, change: Callable[[Path, Path, int], None], kind: str
+) -> None:
+    replaced_pool(tiny, into, change)
+    words = rf"web image '.*/copy\d+.jpg' is a copy of {split} image '.*/00\d.jpg' \({kind} bits; \d+ such\)"
     with pytest.raises(LeakError, match=words):
         build_tiny(tiny, tmp_path / "out", "red", "0.8")
-    assert not (tmp_path / "out/tiny/red_noise_nl_0.8").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("level", ["0.1", "1"])
 def test_a_clean_image_cannot_come_back_as_its_own_replacement(tiny: TinySet, tmp_path: Path, level: str) -> None:
     tiny.toml.write_text(tiny.toml.read_text().replace('path = "pool"', 'path = "train"'))
-    with pytest.raises(LeakError, match="is byte for byte a clean training image"):
+    with pytest.raises(LeakError, match="is a copy of train image"):
         build_tiny(tiny, tmp_path / "out", "red", level)
+    with pytest.raises(LeakError, match="is byte for byte a clean training image"):
+        build_tiny(tiny, tmp_path / "out", "red", level, leak_check=False)
 
 
 def test_a_validation_set_that_was_trained_on_is_noted(tiny: TinySet, tmp_path: Path) -> None:

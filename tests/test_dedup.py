@@ -15,7 +15,8 @@ from PIL import Image
 from noisyweb.dedup import DEFAULT_RADIUS, dedup
 from noisyweb.dedup_groups import nearest_kept
 from noisyweb.errors import SourceError
-from noisyweb.hashes import Hashes, known_hashes
+from noisyweb.hamming_chunks import Hashes
+from noisyweb.hashes import known_hashes
 from noisyweb.imageset import ImageSet
 from noisyweb.phash import phash
 from noisyweb.workspace import Workspace
@@ -75,7 +76,7 @@ def test_copies_go_the_largest_stays(tmp_path: Path) -> None:
         assert place.get(row["kept_id"]) == large
         assert (row["kind"], row["against"], row["kept_label"]) == ("near", "web", 0)
         assert 0 <= row["distance"] <= DEFAULT_RADIUS
-    assert (report.num_questions, report.num_near, report.num_kept) == (4, 2, 2)
+    assert (report.num_questions, report.count("web", "near"), report.num_kept) == (4, 2, 2)
     assert "fetched 4, different bytes 4, kept 2 (radius 32 of 256 bits)" in report.lines()
 
 
@@ -87,7 +88,7 @@ def test_the_same_bytes_twice_in_a_class_are_one_image(tmp_path: Path) -> None:
 def test_the_same_bytes_in_two_classes_stay_where_they_rank_best(tmp_path: Path) -> None:
     images = [("a", 1, photo(1)), ("b", 1, photo(2)), ("c", 0, photo(2)), ("d", 0, photo(1))]
     place = workspace(tmp_path, images)
-    assert dedup(place).num_exact == 2
+    assert dedup(place).count("web", "exact") == 2
     assert set(dropped(place)) == {(photo(1), 0), (photo(2), 0)}
     assert {(row["kind"], row["distance"], row["kept_label"]) for row in dropped(place).values()} == {("exact", 0, 1)}
 
@@ -132,8 +133,8 @@ def test_leaks_found_before_stay_when_no_clean_set_is_given(tmp_path: Path) -> N
 def test_flat_images_are_matched_by_their_bytes_only(tmp_path: Path) -> None:
     place = workspace(tmp_path, [("a", 0, plain(10)), ("b", 0, plain(200)), ("c", 1, plain(10))])
     report = dedup(place, clean(plain(99)), clean(plain(200)))
-    assert (report.num_flat, report.num_near, report.num_train) == (2, 0, 0)
-    assert (report.num_exact, report.num_validation) == (1, 1)
+    assert (report.num_flat, report.count("web", "near"), report.num_train) == (2, 0, 0)
+    assert (report.count("web", "exact"), report.num_validation) == (1, 1)
 
 
 def test_a_damaged_or_missing_file_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_a_damaged_or_missing_file_is_a_row_and_the_rest_goes_on(tmp_path: Path)
     ids = {row["url"]: row["image_id"] for row in place.read("images").to_pylist()}
     place.path(ids["a"]).write_bytes(b"damaged")
     place.path(ids["b"]).unlink()
-    assert dedup(place).num_unreadable == 2
+    assert dedup(place).count("web", "unreadable") == 2
     assert {row["image_id"]: row["kind"] for row in place.read("duplicates").to_pylist()} == {
         ids["a"]: "unreadable",
         ids["b"]: "unreadable",
@@ -197,7 +198,7 @@ def test_groups_are_those_of_the_definition_across_blocks(radius: int) -> None:
     flips = generator.random((400, 256)) < 0.06
     noise = np.packbits(flips, axis=1).view(np.uint64)
     hashes = centres[generator.integers(0, 12, 400)] ^ noise
-    assert nearest_kept(hashes, radius, block_size=64) == naive_groups(hashes, radius)
+    assert nearest_kept(hashes, radius, first_block=64) == naive_groups(hashes, radius)
 
 
 PICTURES = [photo(n, side) for n in range(3) for side in (40, 48, 96)] + [plain(n) for n in (0, 255)]
@@ -210,7 +211,7 @@ def test_groups_never_chain(
 ) -> None:
     images = [(f"u{n}", label, PICTURES[which]) for n, (which, label) in enumerate(chosen)]
     place = workspace(tmp_path_factory.mktemp("w"), images)
-    dedup(place, radius=radius)
+    dedup(place, radius=radius, views=False, processes=0)
     hashes = {_id(data): phash(data) for data in PICTURES}
 
     def far(a: str, b: str) -> int:

@@ -18,7 +18,7 @@ from noisyweb.errors import SourceError, VerificationError
 from noisyweb.lock import LOCK_NAME, file_digest
 from noisyweb.verify import builds_in, verify
 from tests.conftest import TinySet, make_tiny_set
-from tests.test_build import build_tiny
+from tests.test_build import build_tiny, mirrored, replaced_pool
 
 NAME = "train-00000-of-00001.parquet"
 
@@ -123,6 +123,15 @@ def test_a_validation_image_in_the_training_set(copy: Path) -> None:
     change_rows(copy, leak)
     with pytest.raises(VerificationError, match="is also a validation image: a leak"):
         verify(copy)
+
+
+@pytest.mark.parametrize(("into", "split"), [("val", "validation"), ("train", "train")])
+def test_a_web_image_that_looks_like_a_clean_one(tmp_path: Path, into: str, split: str) -> None:
+    tiny = make_tiny_set(tmp_path / "set")
+    replaced_pool(tiny, into, mirrored)
+    build_tiny(tiny, tmp_path / "out", leak_check=False)
+    with pytest.raises(VerificationError, match=rf"is a copy of {split} image .* \(mirror, \d+ of 256 bits\): a leak"):
+        verify(tmp_path / "out/tiny/red_noise_nl_0.4")
 
 
 def test_files_missing_added_or_changed(copy: Path) -> None:

@@ -3,14 +3,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from noisyweb.build_leaks import refuse_leaks
 from noisyweb.consensus import update
 from noisyweb.dataset import Section
 from noisyweb.dedup import dedup
-from noisyweb.errors import DefinitionError, SourceError
+from noisyweb.errors import DefinitionError, LeakError, SourceError
 from noisyweb.funnel import by_class, funnel
+from noisyweb.imageset import ImageSet
+from noisyweb.progress import silent
 from noisyweb.schemas import PROVENANCE_COLUMNS, VOTES
 from noisyweb.sources.workspace import read
 from noisyweb.workspace import Workspace
@@ -100,3 +104,29 @@ def test_an_image_missing_from_the_store_is_named(place: Workspace, tmp_path: Pa
     place.path(pool.names[0]).unlink()
     with pytest.raises(SourceError, match="not in the store"):
         list(pool.load([0]))
+
+
+def test_a_build_wants_all_of_the_pool_compared_with_these_images(place: Workspace, tmp_path: Path) -> None:
+    def image_set(*images: bytes) -> ImageSet:
+        names, labels = [f"{n}" for n in range(len(images))], np.zeros(len(images), np.int32)
+        return ImageSet(names, labels, list(NAMES), lambda rows: (images[row] for row in rows), names, "train")
+
+    train, validation, other = image_set(photo(11), photo(12)), image_set(photo(13)), image_set(photo(14))
+    clean = {"train": train, "validation": validation}
+    used = np.array([0])
+
+    def refused(clean: dict[str, ImageSet], split: str) -> None:
+        with pytest.raises(LeakError, match=f"not all compared with these {split} images.* run `noisyweb dedup"):
+            refuse_leaks(read(section(tmp_path)), used, clean, silent)
+
+    refused(clean, "train")  # only compared with itself so far
+    dedup(place, train, validation)
+    refuse_leaks(read(section(tmp_path)), used, clean, silent)
+    refuse_leaks(read(section(tmp_path)), used, {"train": train}, silent)
+    refused({"train": train, "validation": other}, "validation")
+    with place.journal("images") as journal:  # another crawl
+        row = place.read("images").to_pylist()[0]
+        journal.add({**row, "url": "http://x/later", "image_id": place.put(photo(15))})
+    refused(clean, "train")
+    (tmp_path / "w" / "dedup.json").unlink()
+    refused(clean, "train")

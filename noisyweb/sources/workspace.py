@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from noisyweb.dataset import Section
+from noisyweb.dedup_clean import ids_digest
+from noisyweb.dedup_record import read_record
 from noisyweb.errors import DefinitionError, SourceError
 from noisyweb.imageset import ImageSet
 from noisyweb.schemas import PROVENANCE_COLUMNS
@@ -58,7 +60,15 @@ def read(section: Section) -> ImageSet:
         true_labels=np.full(len(rows), -1, np.int32),
         votes_yes=np.array([vote["votes_yes"] for vote in votes], np.int32),
         votes_total=np.array([vote["votes_total"] for vote in votes], np.int32),
+        compared=_compared(workspace),
     )
+
+
+def _compared(workspace: Workspace) -> dict[str, str]:
+    """What all of the workspace's images were compared with; nothing, if some have come since."""
+    record = read_record(workspace.folder)
+    images = [image_id for image_id in workspace.read("images")["image_id"].to_pylist() if image_id is not None]
+    return record.against if record is not None and record.images == ids_digest(images) else {}
 
 
 def _provenance(workspace: Workspace, keys: Sequence[tuple[str, int]]) -> pa.Table:

@@ -1,0 +1,77 @@
+"""No build with a leak: web images that are to be used are no copies of clean ones, or nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from noisyweb.decode import pillow_in_bounds
+from noisyweb.dedup import DEFAULT_RADIUS
+from noisyweb.dedup_clean import ids_digest, loader
+from noisyweb.errors import LeakError
+from noisyweb.hashes import Described, describe_now
+from noisyweb.imageset import ImageSet
+from noisyweb.leaks import find_leaks
+from noisyweb.manifest import image_id
+from noisyweb.progress import Progress
+
+
+def refuse_leaks(
+    pool: ImageSet, used: npt.NDArray[np.int64], clean: Mapping[str, ImageSet], progress: Progress
+) -> None:
+    """Make certain that no web image is a copy of a clean one.
+
+    A crawled pool has been compared by `noisyweb dedup`: that it was with these very clean images, and with all that
+    was crawled, is checked. Any other pool is compared here, from the pixels.
+
+    Args:
+        pool: the web images.
+        used: rows of the pool that are to be used.
+        clean: train and, if there is one, validation.
+        progress: told how far it is.
+
+    Raises:
+        LeakError: there is a leak, or nobody has looked for one.
+    """
+    if pool.compared is not None:
+        for split, images in clean.items():
+            ids = [image_id(data) for data in images.load(range(len(images))) if data is not None]
+            if ids and pool.compared.get(split) != ids_digest(ids):
+                raise LeakError(
+                    f"the pool's images were not all compared with these {split} images, so that some may be copies of "
+                    "them; run `noisyweb dedup --dataset ...` on the workspace and build again"
+                )
+        return
+    with pillow_in_bounds():
+        web, places = _described(pool, used.tolist(), "pool", progress)
+        for split, images in clean.items():
+            there, rows = _described(images, range(len(images)), split, progress)
+            found = find_leaks(web, there, DEFAULT_RADIUS, progress)
+            if found:
+                first = min(found, key=lambda image_id: places[image_id])
+                other, match = found[first].image_id, found[first].match
+                raise LeakError(
+                    f"web image {pool.names[places[first]]!r} is a copy of {split} image "
+                    f"{images.names[rows[other]]!r} ({match.kind}, {match.distance} of 256 bits; {len(found):,} such): "
+                    "take these images out of the pool and build again"
+                )
+
+
+def _described(
+    images: ImageSet, rows: Sequence[int], what: str, progress: Progress
+) -> tuple[Described, dict[str, int]]:
+    """What is known of some rows of a set, and where each image id stands in it."""
+    places: dict[str, int] = {}
+
+    def read() -> Iterator[tuple[str, bytes]]:
+        for row, data in zip(rows, images.load(rows), strict=True):
+            if data is not None:
+                places.setdefault(image_id(data), row)
+                yield image_id(data), data
+
+    what = f"hash {what}"
+    load = loader(images, places)
+    found = describe_now(read(), load, with_views=True, what=what, num_images=len(rows), progress=progress)
+    return found, places

@@ -1,0 +1,130 @@
+"""Candidates for cropped, padded, mirrored and rotated copies: pairs of images with views alike.
+
+`noisyweb.proof` decides on them from the pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from noisyweb.hamming import neighbours
+from noisyweb.views import MIDDLE, NUM_TARGETS, PROBES, STRIPPED, WHOLE, Views, targets
+
+VIEW_RADIUS = 8
+"""Bits of 64 within which a probe and a target make a candidate."""
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Guess:
+    """How two images may be copies: a probe of one was like a target view of the other.
+
+    Attributes:
+        is_forward: the probe is the first image's.
+        probe_view, target_view: which; see `noisyweb.views`.
+        distance: bits of 64 between them.
+    """
+
+    is_forward: bool
+    probe_view: int
+    target_view: int
+    distance: int
+
+
+Candidates = dict[tuple[int, int], list[Guess]]
+"""Pairs of images with what speaks for them: the best guess either way."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """The views of N images, one after the other: which image each view belongs to, and which it is of it."""
+
+    probes: npt.NDArray[np.uint64]
+    probe_rows: Rows
+    probe_views: Rows
+    targets: npt.NDArray[np.uint64]
+    target_rows: Rows
+    target_views: Rows
+
+    @classmethod
+    def of(cls, all_views: Sequence[Views | None]) -> Index:
+        """Of the views of N images; those without take part in nothing."""
+        there = [(row, one) for row, one in enumerate(all_views) if one is not None]
+        probes = _joined([(row, one.probes) for row, one in there])
+        return cls(*probes, *_joined([(row, one.targets) for row, one in there]))
+
+
+def _joined(parts: list[tuple[int, npt.NDArray[np.uint64]]]) -> tuple[npt.NDArray[np.uint64], Rows, Rows]:
+    if not parts:
+        none = np.empty(0, np.int64)
+        return np.empty(0, np.uint64), none, none
+    rows = np.repeat(np.array([row for row, _ in parts]), [len(part) for _, part in parts])
+    return np.concatenate([part for _, part in parts]), rows, np.concatenate([np.arange(len(p)) for _, p in parts])
+
+
+def candidates(left: Index, right: Index | None, radius: int = VIEW_RADIUS) -> Candidates:
+    """Pairs of images that may be copies: a probe of one within the radius of a target of the other, either way.
+
+    Args:
+        left: N images.
+        right: M images; None for the pairs i < j of ``left``.
+        radius: in bits of 64.
+    """
+    found = _best(_alike(left, right or left, radius, is_self=right is None))
+    if right is not None:
+        back = _best(_alike(right, left, radius, is_self=False))
+        found = np.concatenate([found, back[:, [1, 0, 2, 3, 4, 5]] ^ np.array([0, 0, 0, 1, 0, 0])])
+    pairs: Candidates = {}
+    for i, j, distance, is_back, probe_view, target_view in found[np.lexsort(found.T[[2, 1, 0]])].tolist():
+        pairs.setdefault((i, j), []).append(Guess(not is_back, probe_view, target_view, distance))
+    return pairs
+
+
+_PROBE_FAMILIES = np.array([probe.family for probe in PROBES])
+_TARGET_FAMILIES = np.array([target.family for target in targets(1.0)])
+_MANY = 1 << 20
+
+
+def _alike(left: Index, right: Index, radius: int, *, is_self: bool) -> Iterator[Rows]:
+    """Views within the radius: rows of i, j, distance, is_back, probe view, target view; of itself with i < j."""
+    for family in (WHOLE, MIDDLE, STRIPPED):
+        ours = np.flatnonzero(_PROBE_FAMILIES[left.probe_views % len(PROBES)] == family)
+        theirs = np.flatnonzero(_TARGET_FAMILIES[right.target_views % NUM_TARGETS] == family)
+        for i, j, distance in neighbours(left.probes[ours, None], right.targets[theirs, None], radius):
+            a, b = ours[i], theirs[j]
+            first, second = left.probe_rows[a], right.target_rows[b]
+            back = first > second if is_self else np.zeros(len(a), bool)
+            columns = [
+                np.where(back, second, first),
+                np.where(back, first, second),
+                distance.astype(np.int64),
+                back.astype(np.int64),
+                left.probe_views[a],
+                right.target_views[b],
+            ]
+            rows = np.stack(columns, axis=1)
+            yield rows[first != second] if is_self else rows
+
+
+def _best(batches: Iterable[Rows]) -> Rows:
+    """The nearest views of each pair and direction."""
+    held: list[Rows] = [np.empty((0, 6), np.int64)]
+    size = 0
+    for batch in batches:
+        held.append(batch)
+        size += len(batch)
+        if size > _MANY:  # most are further views of the same pairs
+            held = [_first(np.concatenate(held))]
+            size = 0
+    return _first(np.concatenate(held))
+
+
+def _first(rows: Rows) -> Rows:
+    rows = rows[np.lexsort(rows.T[[5, 4, 2, 3, 1, 0]])]
+    is_new = np.ones(len(rows), bool)
+    is_new[1:] = (rows[1:, [0, 1, 3]] != rows[:-1, [0, 1, 3]]).any(axis=1)
+    return rows[is_new]

@@ -1,0 +1,63 @@
+"""What the last dedup of a workspace was asked for and looked at, so that a build can tell whether to trust its pool.
+
+It is <workspace>/dedup.json: the options, and which web images and which clean images were compared, as digests.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from noisyweb.atomic import replacing_file
+from noisyweb.errors import CorruptFileError
+
+NAME = "dedup.json"
+
+
+@dataclass(frozen=True)
+class DedupRecord:
+    """What a dedup did.
+
+    Attributes:
+        method: hash.
+        radius: bits of 256.
+        views: whether cropped, mirrored and rotated copies were looked for.
+        keep: policy.
+        dataset: the data set whose clean images were compared, as the user named it; "" for none.
+        images: digest of the web images that were compared (`noisyweb.dedup_clean.ids_digest`).
+        against: the same for the clean sets, by split.
+    """
+
+    method: str
+    radius: int
+    views: bool
+    keep: str
+    dataset: str
+    images: str
+    against: dict[str, str] = field(default_factory=dict)
+
+
+def write_record(folder: Path, record: DedupRecord) -> None:
+    """Write it into a workspace's folder."""
+    with replacing_file(folder / NAME) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_record(folder: Path) -> DedupRecord | None:
+    """What the last dedup of a workspace did; None: there was none.
+
+    Raises:
+        CorruptFileError: the file is damaged.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        record = DedupRecord(**content)
+        if not all(isinstance(value, str) for value in (record.images, record.dataset, *record.against.values())):
+            raise TypeError("a digest is not text")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CorruptFileError(f"{path}: damaged ({error}); run `noisyweb dedup` again") from error
+    return record
