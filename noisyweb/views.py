@@ -110,7 +110,7 @@ def _face_views(face: Face) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint
     low = (grid @ grey @ grid.T).reshape(len(grid) // size, size, -1, size).transpose(0, 2, 1, 3)  # [y, x] -> (8, 8)
     straight = low[_STRAIGHT]
     probes = np.stack([straight, straight * _MIRROR], axis=1).reshape(-1, size, size)
-    turns = np.stack([np.rot90(grey, -turn) for turn in (1, 2, 3)])
+    turns = np.stack([np.rot90(grey, turn) for turn in (1, 2, 3)])
     # four pixels' mean, taken at the nearest place: as good as bilinear on a picture half the size
     soft = grey[:-1, :-1] + grey[1:, :-1] + grey[:-1, 1:] + grey[1:, 1:]
     rotated = _DCT @ soft.ravel()[_middles(round(face.aspect, 2))] @ _DCT.T

@@ -10,15 +10,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
+from noisyweb.copies import Index, candidates
 from noisyweb.dedup import DEFAULT_RADIUS, dedup
+from noisyweb.dedup_clean import ids_digest
 from noisyweb.dedup_groups import nearest_kept
-from noisyweb.errors import SourceError
+from noisyweb.dedup_order import KEEP, best_first
+from noisyweb.dedup_record import read_record
+from noisyweb.errors import CorruptFileError, SourceError, UnknownNameError
+from noisyweb.faces import faces
 from noisyweb.hamming_chunks import Hashes
 from noisyweb.hashes import known_hashes
 from noisyweb.imageset import ImageSet
 from noisyweb.phash import phash
+from noisyweb.proof import Match, Prover
+from noisyweb.views import views
 from noisyweb.workspace import Workspace
 from tests.web import photo
 
@@ -230,3 +237,217 @@ def test_groups_never_chain(
     assert len(set(ids)) == len(ids)
     textured = [image_id for image_id in ids if not hashes[image_id][1]]  # type: ignore[index]
     assert all(far(a, b) > radius for n, a in enumerate(textured) for b in textured[:n])
+
+
+# -- reworked copies -------------------------------------------------------------------------------------
+
+
+def large(number: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    return Image.open(io.BytesIO(photo(number, 320, quality=95))).convert("RGB").resize(size)
+
+
+def jpeg(image: Image.Image, quality: int = 88) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def part(image: Image.Image) -> Image.Image:
+    return image.crop((18, 4, image.width - 6, image.height - 14))
+
+
+def test_reworked_copies_go_each_with_its_kind(tmp_path: Path) -> None:
+    original = large(1)
+    copies = {
+        "crop": jpeg(part(original)),
+        "mirror": jpeg(ImageOps.mirror(original).resize((280, 210))),
+        "rotate": jpeg(original.rotate(3, Image.Resampling.BICUBIC), 70),
+        "pad": jpeg(ImageOps.expand(original.resize((200, 150)), 20, "white")),
+        "near": jpeg(original.resize((160, 120))),
+    }
+    images = [(f"http://x/{name}", 0, data) for name, data in copies.items()]
+    place = workspace(tmp_path, [("http://x/o", 1, jpeg(original, 95)), ("http://x/other", 0, jpeg(large(2))), *images])
+    report = dedup(place)
+    found = dropped(place)
+    assert {data: row["kind"] for (data, _), row in found.items()} == {data: kind for kind, data in copies.items()}
+    for row in found.values():
+        assert (place.get(row["kept_id"]), row["kept_label"], row["against"]) == (jpeg(original, 95), 1, "web")
+        assert 0 <= row["distance"] <= DEFAULT_RADIUS
+        assert (row["agreement"] is None) is (row["kind"] == "near")
+        assert row["agreement"] is None or 0.5 <= row["agreement"] <= 1
+    assert report.num_kept == 2
+    assert "near copies 1, cropped 1, padded 1, mirrored 1, rotated 1" in report.lines()[1]
+    assert dedup(place, views=False).num_dropped == {("web", "near"): 1}
+
+
+def test_reworked_leaks_either_way(tmp_path: Path) -> None:
+    train, validation = large(1), large(2)
+    web = [
+        ("a", 0, jpeg(part(train))),
+        ("b", 0, jpeg(ImageOps.mirror(validation))),
+        ("c", 1, jpeg(large(3))),  # of which the clean image is a part
+        ("d", 0, jpeg(large(4))),
+    ]
+    place = workspace(tmp_path, web)
+    report = dedup(place, clean(jpeg(train, 95), jpeg(part(large(3)))), clean(jpeg(validation, 95)))
+    assert {data: (row["kind"], row["against"]) for (data, _), row in dropped(place).items()} == {
+        web[0][2]: ("crop", "train"),
+        web[1][2]: ("mirror", "validation"),
+        web[2][2]: ("crop", "train"),
+    }
+    assert (report.num_train, report.num_validation, report.num_kept) == (2, 1, 1)
+
+
+def test_train_images_that_are_validation_images_are_told_and_nothing_is_dropped(tmp_path: Path) -> None:
+    place = workspace(tmp_path, [("a", 0, jpeg(large(9)))])
+    train = clean(jpeg(large(1)), jpeg(part(large(2))), jpeg(large(3)), jpeg(large(3)))
+    report = dedup(place, train, clean(jpeg(large(2), 95), jpeg(large(3)), jpeg(large(4))))
+    assert (report.num_clean_leaks, report.num_kept) == (2, 1)
+    rows = {row["train_name"]: row for row in place.read("clean_duplicates").to_pylist()}
+    assert {name: (row["validation_name"], row["kind"]) for name, row in rows.items()} == {
+        "clean 1": ("clean 0", "crop"),
+        "clean 2": ("clean 1", "exact"),
+    }
+    assert "2 clean train images are also validation images" in report.lines()[-1]
+
+
+def test_what_a_dropped_image_stood_for_goes_to_the_one_in_its_place_or_stays(tmp_path: Path) -> None:
+    whole, crop = large(1, (400, 300)), part(large(1, (400, 300)))
+    half = crop.resize((crop.width // 2, crop.height // 2))
+    place = workspace(tmp_path, [("k", 0, jpeg(whole)), ("r", 0, jpeg(crop)), ("x", 0, jpeg(half))])
+    dedup(place)
+    rows = dropped(place)
+    assert set(rows) == {(jpeg(crop), 0), (jpeg(half), 0)}
+    assert {(place.get(row["kept_id"]), row["kind"]) for row in rows.values()} == {(jpeg(whole), "crop")}
+
+
+SCENES = [large(n) for n in range(3)]
+CHANGES = [
+    lambda image: image,
+    part,
+    ImageOps.mirror,
+    lambda image: image.resize((150, 112)),
+    lambda image: part(part(image)),
+    lambda image: ImageOps.expand(part(image), 15, "black"),
+    lambda image: image.rotate(2, Image.Resampling.BICUBIC),
+]
+REWORKED = [(scene, jpeg(change(image))) for scene, image in enumerate(SCENES) for change in CHANGES]  # type: ignore[no-untyped-call]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(0, len(REWORKED) - 1), min_size=1, max_size=10, unique=True), st.sampled_from(sorted(KEEP)))
+def test_every_dropped_image_is_itself_a_copy_of_the_one_that_stays(
+    tmp_path_factory: pytest.TempPathFactory, chosen: list[int], keep: str
+) -> None:
+    images = [(f"u{n}", 0, REWORKED[which][1]) for n, which in enumerate(chosen)]
+    place = workspace(tmp_path_factory.mktemp("w"), images)
+    dedup(place, keep=keep, processes=0)
+    scene = {_id(data): scene for scene, data in REWORKED}
+    order = [image_id for image_id, _ in best_first(place, keep)]
+    rows = place.read("duplicates").to_pylist()
+    gone = {row["image_id"] for row in rows}
+    for row in rows:
+        assert row["kept_id"] not in gone
+        assert scene[row["kept_id"]] == scene[row["image_id"]]
+        assert order.index(row["kept_id"]) < order.index(row["image_id"])
+        pair = [place.get(row[name]) for name in ("kept_id", "image_id")]
+        hashes = [int.from_bytes((phash(data) or (b"", False))[0], "big") for data in pair]
+        if row["kind"] == "near" and row["agreement"] is None:
+            assert row["distance"] == (hashes[0] ^ hashes[1]).bit_count() <= DEFAULT_RADIUS
+        else:
+            assert prove_pair(*pair) is not None
+    left = [image_id for image_id in order if image_id not in gone]
+    for n, one in enumerate(left):  # and no two that stay are copies
+        assert all(scene[one] != scene[two] or prove_pair(place.get(one), place.get(two)) is None for two in left[:n])
+
+
+def prove_pair(first: bytes, second: bytes) -> Match | None:
+    images = {"a": first, "b": second}
+    guesses = candidates(Index.of([views(faces(data) or []) for data in images.values()]), None).get((0, 1), [])
+    return Prover(lambda ids: [images[one] for one in ids], DEFAULT_RADIUS).prove_all([("a", "b", guesses)])[0]
+
+
+# -- what stays, and what is odd -------------------------------------------------------------------------
+
+
+def test_the_keep_policies(tmp_path: Path) -> None:
+    big, small = photo(1, 300), smaller(photo(1, 300))
+    place = workspace(tmp_path, [("small", 0, small), ("big", 0, big)])  # ranks 0 and 1
+    with place.journal("candidates") as journal:
+        for url, rank, license_name in (("small", 0, "by-nc-nd"), ("big", 1, "cc0")):
+            row = {"url": url, "label": 0, "provider": "folder", "query": "q", "rank": rank}
+            journal.add({**row, "license": license_name})
+
+    def stays(keep: str) -> bytes:
+        dedup(place, keep=keep)
+        [row] = place.read("duplicates").to_pylist()
+        return place.get(row["kept_id"])
+
+    assert (stays("largest"), stays("first"), stays("license")) == (big, small, big)
+    with pytest.raises(UnknownNameError, match="unknown keep policy 'best'"):
+        dedup(place, keep="best")
+    with pytest.raises(UnknownNameError, match="unknown hash 'ahash'; did you mean 'phash'"):
+        dedup(place, method="ahash")
+
+
+def test_the_difference_hash_finds_plain_copies(tmp_path: Path) -> None:
+    place = workspace(tmp_path, [("a", 0, photo(1, 200)), ("b", 0, smaller(photo(1, 200))), ("c", 0, photo(2))])
+    assert dedup(place, method="dhash", views=False).num_dropped == {("web", "near"): 1}
+    assert place.read("dhashes").num_rows == 3
+    assert place.read("hashes").num_rows == place.read("views").num_rows == 0
+
+
+def test_odd_images_are_rows_with_a_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
+    place = workspace(tmp_path / "w", [("good", 0, jpeg(large(1))), ("copy", 0, jpeg(part(large(1))))])
+
+    def png(image: Image.Image) -> bytes:
+        out = io.BytesIO()
+        image.save(out, "PNG")
+        return out.getvalue()
+
+    noise = np.random.default_rng(0).integers(0, 2**16, (70, 90)).astype(np.uint16)
+    cmyk, grey16 = io.BytesIO(), Image.fromarray(noise)
+    large(2).convert("CMYK").save(cmyk, "JPEG")
+    odd = {
+        "empty": b"",
+        "truncated": jpeg(large(3))[:-3000],
+        "pixel": png(Image.new("RGB", (1, 1), "red")),
+        "grey16": png(grey16),
+        "cmyk": cmyk.getvalue(),
+        "no image": b"<html>not found</html>",
+    }
+    with place.journal("images") as journal:
+        for name, data in odd.items():
+            row = {"url": name, "label": 0, "status": "ok", "retry": False, "attempts": 1, "image_id": place.put(data)}
+            journal.add({**row, "num_bytes": len(data), "width": 1, "height": 1, "format": "jpeg"})
+        journal.add({**row, "url": "missing", "image_id": "ab" * 32, "num_bytes": 9, "width": 1, "height": 1})
+    report = dedup(place)
+    kinds = {row["image_id"]: row["kind"] for row in place.read("duplicates").to_pylist()}
+    unreadable = {_id(odd[name]) for name in ("empty", "truncated", "no image")} | {"ab" * 32}
+    assert kinds == {**dict.fromkeys(unreadable, "unreadable"), _id(jpeg(part(large(1)))): "crop"}
+    assert (report.count("web", "unreadable"), report.num_flat, report.num_kept) == (4, 1, 4)
+
+
+def test_the_record_tells_what_was_compared(tmp_path: Path) -> None:
+    place = workspace(tmp_path, [("a", 0, photo(1))])
+    assert read_record(place.folder) is None
+    dedup(place, clean(photo(2), photo(3)), radius=20, dataset="pets.toml")
+    record = read_record(place.folder)
+    assert record is not None
+    assert (record.radius, record.method, record.views, record.dataset) == (20, "phash", True, "pets.toml")
+    assert record.against == {"train": ids_digest([_id(photo(3)), _id(photo(2))])}
+    assert record.images == ids_digest([_id(photo(1))])
+    for text in ("{", "[]", '{"radius": 1}'):
+        (place.folder / "dedup.json").write_text(text)
+        with pytest.raises(CorruptFileError, match=r"dedup.json: damaged .* run `noisyweb dedup` again"):
+            read_record(place.folder)
+
+
+def test_many_pairs_in_a_block_do_not_fill_the_memory() -> None:
+    generator = np.random.default_rng(0)
+    centre = generator.integers(0, 2**63, (1, 4), dtype=np.uint64)
+    flips = np.packbits(generator.random((3000, 256)) < 0.02, axis=1).view(np.uint64)
+    hashes = centre ^ flips  # nearly all of 4.5 million pairs are within the radius
+    found = nearest_kept(hashes, 32, first_block=2048, max_pairs=1000)
+    assert found == nearest_kept(hashes, 32, first_block=3000)
+    assert len(found) > 2990
