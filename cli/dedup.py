@@ -32,6 +32,13 @@ def dedup(
         str,
         typer.Option(help="Which of several copies stays: largest, first (best search rank) or license (the freest)."),
     ] = "largest",
+    embedding: Annotated[
+        str | None,
+        typer.Option(help="module:attribute of your own code, a torch model: images alike by it are copies too."),
+    ] = None,
+    min_cosine: Annotated[
+        float, typer.Option(min=0, max=1, help="From which on two images are alike by --embedding.")
+    ] = 0.95,
     gallery: Annotated[
         bool,
         typer.Option(
@@ -54,10 +61,12 @@ def dedup(
     from noisyweb.dedup import DEFAULT_RADIUS
     from noisyweb.dedup import dedup as run
     from noisyweb.dedup_record import read_record
+    from noisyweb.embedding import Embedding, load_model
     from noisyweb.errors import SourceError
     from noisyweb.workspace import Workspace
 
     place = Workspace(workspace)
+    model = Embedding(embedding, load_model(embedding), min_cosine) if embedding else None
     if against_clean and dataset is None:
         record = read_record(place.folder)
         if record is None or not record.dataset:
@@ -76,6 +85,7 @@ def dedup(
             radius=DEFAULT_RADIUS if radius is None else radius,
             method=method,
             views=views,
+            embedding=model,
             keep=keep,
             dataset=dataset or "",
             processes=processes,

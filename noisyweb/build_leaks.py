@@ -16,6 +16,7 @@ from noisyweb.imageset import ImageSet
 from noisyweb.leaks import find_leaks
 from noisyweb.manifest import image_id
 from noisyweb.progress import Progress
+from noisyweb.stages import ByViews
 
 
 def refuse_leaks(
@@ -48,7 +49,7 @@ def refuse_leaks(
         web, places = _described(pool, used.tolist(), "pool", progress)
         for split, images in clean.items():
             there, rows = _described(images, range(len(images)), split, progress)
-            found = find_leaks(web, there, DEFAULT_RADIUS, progress)
+            found = find_leaks(web, there, DEFAULT_RADIUS, [ByViews(DEFAULT_RADIUS)], progress)
             if found:
                 first = min(found, key=lambda image_id: places[image_id])
                 other, match = found[first].image_id, found[first].match

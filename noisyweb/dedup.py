@@ -26,13 +26,26 @@ from noisyweb.dedup_groups import group
 from noisyweb.dedup_order import Key, best_first
 from noisyweb.dedup_record import DedupRecord, write_record
 from noisyweb.dedup_report import DedupReport
+from noisyweb.embedding import Embedding
 from noisyweb.errors import SourceError, UnknownNameError
-from noisyweb.hashes import TABLES, Described, Known, describe_new, described, known_hashes, known_views, stored
+from noisyweb.hashes import (
+    TABLES,
+    Described,
+    Known,
+    describe_new,
+    described,
+    embed_new,
+    known_hashes,
+    known_vectors,
+    known_views,
+    stored,
+)
 from noisyweb.imageset import ImageSet
 from noisyweb.leaks import Found, find_leaks
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Load
 from noisyweb.schemas import CLEAN_DUPLICATES, DUPLICATES
+from noisyweb.stages import ByEmbedding, ByViews, Stage
 from noisyweb.workspace import Workspace
 
 DEFAULT_RADIUS = 32
@@ -49,6 +62,7 @@ def dedup(
     radius: int = DEFAULT_RADIUS,
     method: str = "phash",
     views: bool = True,
+    embedding: Embedding | None = None,
     keep: str = "largest",
     dataset: str = "",
     processes: int | None = None,
@@ -63,6 +77,7 @@ def dedup(
         radius: in bits of 256; 0 finds equal hashes only.
         method: the hash: "phash", or "dhash", which is cheaper and finds less.
         views: look for cropped, padded, mirrored and rotated copies too.
+        embedding: a model by which images may be alike too, on top of all else.
         keep: which of several copies stays; see `noisyweb.dedup_order.KEEP`.
         dataset: what the user calls the clean sets, for the record.
         processes: see `noisyweb.workers.describe_all`.
@@ -105,16 +120,21 @@ def dedup(
         _unreadable(keys, known, dropped)
         _earlier_leaks(workspace, keys, dropped, clean)
         there = {against: compared(one.ids, loader(one.images, one.rows())) for against, one in clean.items()}
+        stages: list[Stage] = [ByViews(radius)] if views else []
+        if embedding is not None:
+            for one in (compared(web_ids, workspace.load), *there.values()):
+                embed_new(workspace, one.ids, one.load, embedding, progress)
+            stages.append(ByEmbedding(known_vectors(workspace, embedding.name), embedding.min_cosine))
         for against, one in there.items():
             left = [image_id for image_id, label in keys if (image_id, label) not in dropped]
-            found = find_leaks(compared(left, workspace.load), one, radius, progress)
+            found = find_leaks(compared(left, workspace.load), one, radius, stages, progress)
             _drop_leaks(keys, against, set(clean[against].ids), found, dropped)
         left = [key[0] for key in keys if key not in dropped]
-        _drop_copies(keys, group(compared(left, workspace.load), radius, progress), dropped)
+        _drop_copies(keys, group(compared(left, workspace.load), radius, stages, progress), dropped)
         rows = [dropped[key] for key in sorted(dropped, key=lambda key: (key[1], key[0]))]
         num_clean_leaks = None
         if len(clean) == 2:
-            num_clean_leaks = _clean_leaks(workspace, clean, there, radius, progress)
+            num_clean_leaks = _clean_leaks(workspace, clean, there, radius, stages, progress)
         workspace.write("duplicates", pa.Table.from_pylist(rows, schema=DUPLICATES))
         against_digests = {against: one.digest() for against, one in clean.items()}
         write_record(
@@ -179,11 +199,12 @@ def _clean_leaks(
     clean: Mapping[str, CleanImages],
     there: Mapping[str, Described],
     radius: int,
+    stages: list[Stage],
     progress: Progress,
 ) -> int:
     """Clean train images that are also validation images: a table of their own, since clean sets are the user's."""
     names = {against: (one.images.names, one.rows()) for against, one in clean.items()}
-    found = find_leaks(there["train"], there["validation"], radius, progress)
+    found = find_leaks(there["train"], there["validation"], radius, stages, progress)
     same = set(clean["train"].ids) & set(clean["validation"].ids)
     rows = []
     for image_id in sorted(same | set(found)):

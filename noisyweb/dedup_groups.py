@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from noisyweb.copies import Guess, Index, candidates
 from noisyweb.hamming import neighbours
 from noisyweb.hamming_chunks import Hashes
 from noisyweb.hashes import Described
 from noisyweb.leaks import Found
 from noisyweb.progress import Progress, silent
-from noisyweb.proof import Match, Prover
+from noisyweb.proof import Match
+from noisyweb.stages import Stage
 
 FIRST_BLOCK = 1024
 MAX_PAIRS = 20_000_000
@@ -22,77 +22,68 @@ MAX_PAIRS = 20_000_000
 Rows = npt.NDArray[np.int64]
 
 
-def group(images: Described, radius: int, progress: Progress = silent) -> dict[str, Found]:
+def group(images: Described, radius: int, stages: Sequence[Stage], progress: Progress = silent) -> dict[str, Found]:
     """Give each copy the image that stays in its place; all others stay.
 
-    Near copies are grouped first, by the hash. Then those that stay are looked at for cropped, mirrored and rotated
-    copies among them. Where one of them goes, the near copies it stood for are compared with the image that takes its
-    place; any that is no copy of that one comes back into the pool, and all is done again until nothing comes back.
+    Near copies are grouped first, by the hash. Then those that stay go through each stage. Where one of them goes, the
+    copies it stood for are compared with the image that takes its place; any that is no copy of that one comes back,
+    and all is done again until nothing goes and nothing comes back.
 
     Args:
         images: best first.
         radius: bits of 256.
+        stages: how other copies are looked for.
         progress: told how far it is.
     """
     given: dict[str, Found] = {}
-    prover = Prover(images.load, radius)
-    pool = images
-    while True:
+
+    def left() -> Described:
+        return images.part([image_id for image_id in images.ids if image_id not in given])
+
+    is_done = False
+    while not is_done:
+        is_done = True
+        pool = left()
         for row, (distance, kept) in nearest_kept(pool.hashes, radius, progress=progress).items():
             given[pool.ids[row]] = Found(pool.ids[kept], Match("near", distance))
-        stay = pool.part([image_id for image_id in pool.ids if image_id not in given])
-        gone = _copies(stay, prover, progress)
-        if not gone:
-            return given
-        given.update(gone)
-        orphans = [image_id for image_id in images.ids if image_id in given and given[image_id].image_id in gone]
-        back = {image_id for image_id in orphans if not _adopt(image_id, given, gone, images, prover, radius)}
-        if not back:
-            return given
-        for image_id in back:
-            del given[image_id]
-        pool = images.part([image_id for image_id in images.ids if image_id not in given])
+        for stage in stages:
+            gone = _copies(left(), stage, progress)
+            given.update(gone)
+            orphans = [image_id for image_id in images.ids if image_id in given and given[image_id].image_id in gone]
+            for image_id in orphans:
+                one = _adopted(gone[given[image_id].image_id].image_id, image_id, images, radius, stages)
+                if one is not None:
+                    given[image_id] = one
+                else:
+                    del given[image_id]
+                    is_done = False  # it may be a copy of others that stay
+    return given
 
 
-def _copies(images: Described, prover: Prover, progress: Progress) -> dict[str, Found]:
-    """Cropped, mirrored and rotated copies among images that are no near copies; each goes for the nearest kept one."""
-    index = Index.of(images.views)
-    pairs = candidates(index, None)
-    ids = images.ids
-    proofs = prover.prove_all([(ids[i], ids[j], guesses) for (i, j), guesses in pairs.items()], progress)
-    before: dict[int, list[tuple[int, int, Match]]] = {}
-    for (i, j), match in zip(pairs, proofs, strict=True):
-        if match is not None:
-            before.setdefault(j, []).append((match.distance or 0, i, match))
+def _copies(images: Described, stage: Stage, progress: Progress) -> dict[str, Found]:
+    """Copies by one stage; each goes for the nearest kept one."""
+    before: dict[int, list[tuple[int, Match]]] = {}
+    for (i, j), match in stage.pairs(images, None, progress).items():
+        before.setdefault(j, []).append((i, match))
     gone: dict[str, Found] = {}
     for j in sorted(before):  # best first
-        there = [found for found in before[j] if ids[found[1]] not in gone]
+        there = [(match.rank, i, match) for i, match in before[j] if images.ids[i] not in gone]
         if there:
             _, i, match = min(there, key=lambda found: found[:2])
-            gone[ids[j]] = Found(ids[i], match)
+            gone[images.ids[j]] = Found(images.ids[i], match)
     return gone
 
 
-def _adopt(
-    image_id: str,
-    given: dict[str, Found],
-    gone: dict[str, Found],
-    images: Described,
-    prover: Prover,
-    radius: int,
-) -> bool:
-    """Give an image whose representative has gone to the one that took its place, if it is a copy of that too."""
-    kept_id = gone[given[image_id].image_id].image_id
-    pair = images.part([kept_id, image_id])
-    distance = int(np.bitwise_count(pair.hashes[0] ^ pair.hashes[1]).sum())
+def _adopted(kept_id: str, image_id: str, images: Described, radius: int, stages: Sequence[Stage]) -> Found | None:
+    """How an image whose representative has gone is a copy of the one that took its place; None: it is not."""
+    kept, orphan = images.part([kept_id]), images.part([image_id])
+    distance = int(np.bitwise_count(kept.hashes ^ orphan.hashes).sum())
     if distance <= radius:
-        given[image_id] = Found(kept_id, Match("near", distance))
-        return True
-    guesses: list[Guess] = candidates(Index.of(pair.views), None).get((0, 1), [])
-    [match] = prover.prove_all([(kept_id, image_id, guesses)])
-    if match is not None:
-        given[image_id] = Found(kept_id, match)
-    return match is not None
+        return Found(kept_id, Match("near", distance))
+    for stage in stages:
+        for match in stage.pairs(kept, orphan).values():
+            return Found(kept_id, match)
+    return None
 
 
 def nearest_kept(

@@ -9,6 +9,7 @@ from itertools import tee
 import numpy as np
 import pyarrow as pa
 
+from noisyweb.embedding import Embedding, Vectors, embed, from_bytes, to_bytes
 from noisyweb.hamming_chunks import Hashes
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Load
@@ -120,6 +121,26 @@ def described(ids: Iterable[str], known: Known, views: dict[str, Views | None], 
     there = [image_id for image_id in dict.fromkeys(ids) if known[image_id][0] is not None and not known[image_id][1]]
     values = words([known[image_id][0] or b"" for image_id in there])
     return Described(there, values, [views.get(image_id) for image_id in there], load)
+
+
+def embed_new(
+    workspace: Workspace, ids: Sequence[str], load: Load, embedding: Embedding, progress: Progress = silent
+) -> None:
+    """Work out the vectors of images that a workspace has none of by this model; rows are written as they come."""
+    table = workspace.read("embeddings").select(["image_id", "model"]).to_pydict()
+    known = set(zip(table["image_id"], table["model"], strict=True))
+    new = [image_id for image_id in dict.fromkeys(ids) if (image_id, embedding.name) not in known]
+    with workspace.journal("embeddings") as journal:
+        for image_id, vector in zip(new, embed(embedding, load(new), progress), strict=True):
+            value = None if vector is None else to_bytes(vector)
+            journal.add({"image_id": image_id, "model": embedding.name, "vector": value})
+    workspace.fold("embeddings")
+
+
+def known_vectors(workspace: Workspace, model: str) -> dict[str, Vectors]:
+    """A workspace's vectors by a model; images that it could not read have none."""
+    rows = [row for row in workspace.read("embeddings").to_pylist() if row["model"] == model and row["vector"]]
+    return dict(zip([row["image_id"] for row in rows], from_bytes([row["vector"] for row in rows]), strict=True))
 
 
 def describe_now(

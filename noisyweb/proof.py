@@ -21,11 +21,12 @@ from noisyweb.copies import Guess
 from noisyweb.faces import Face, coloured_faces
 from noisyweb.phash import distance_of
 from noisyweb.progress import Progress, silent
-from noisyweb.register import agreement, overlaid, register
+from noisyweb.register import agreement, overlaid, register, shrunk
 from noisyweb.views import NUM_TARGETS, PROBES, STRIP, targets
 
-MAX_DISTANCE = (88, 60)
-"""Bits of 256 by which the pictures may differ as guessed, and after the coarse step of registration."""
+MAX_GUESS, MAX_COARSE = 88, 60
+"""Bits of 256 by which the pictures may differ as guessed, and after the coarse step of registration. Of pairs whose
+views are alike by chance one in eight passes the first, most copies come with 60 bits or less (docs/benchmarks.md)."""
 MIN_AGREEMENT = 0.5
 """Share of the cells that must agree after registration."""
 MIN_COLOUR = 0.8
@@ -45,15 +46,24 @@ class Match:
     """A proven pair.
 
     Attributes:
-        kind: near, mirror, crop, pad or rotate: how one was made of the other.
-        distance: bits of 256 between the two where they overlap, one laid over the other.
-        agreement: share of the cells that agree then, 0..1; None where the hashes of the whole images decided.
+        kind: near, mirror, crop, pad or rotate: how one was made of the other; or embedding.
+        distance: bits of 256 between the two where they overlap, one laid over the other; None by embedding.
+        agreement: share of the cells that agree then, 0..1, or the cosine; None where the hashes of the whole images
+            decided.
     """
 
     kind: str
-    distance: int
+    distance: int | None
     agreement: float | None = None
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Of several matches the one with the lowest is the nearest."""
+        return (257.0 if self.distance is None else self.distance, -(self.agreement or 0.0))
+
+
+Question = tuple[str, str, Sequence[Guess]]
+"""Two image ids, and how they may be copies."""
 
 Load = Callable[[Sequence[str]], Iterable[bytes | None]]
 """Gives the encoded bytes of images by their ids, in order; None where there are none."""
@@ -63,38 +73,33 @@ class Prover:
     """Decides on candidates from the pixels, in a few threads; faces and verdicts are kept for the next question.
 
     Args:
-        load: gives the images.
-        radius: bits of 256 within which two pictures laid over each other are copies whatever else.
-        max_faces: images whose faces are held, 16 KB each.
+        radius: bits of 256 within which two pictures laid over each other must be.
+        max_faces: images whose faces are held, 24 KB each.
     """
 
-    def __init__(self, load: Load, radius: int, *, max_faces: int = 4096) -> None:
-        self._load, self._radius, self._max_faces = load, radius, max_faces
+    def __init__(self, radius: int, *, max_faces: int = 4096) -> None:
+        self._radius, self._max_faces = radius, max_faces
         self._faces: dict[str, list[Face]] = {}
         self._known: dict[tuple[str, str], Match | None] = {}
 
-    def prove_all(
-        self, questions: Sequence[tuple[str, str, Sequence[Guess]]], progress: Progress = silent
-    ) -> list[Match | None]:
+    def prove_all(self, questions: Sequence[Question], load: Load, progress: Progress = silent) -> list[Match | None]:
         """Whether each pair of image ids is a copy, and how; None: it is not. Guesses are tried in their order."""
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             done = 0
             for part in self._parts([q for q in questions if (q[0], q[1]) not in self._known]):
-                self._look_at([image_id for question in part for image_id in question[:2]], threads)
+                self._look_at([image_id for question in part for image_id in question[:2]], load, threads)
                 for question, match in zip(part, threads.map(self._prove, part), strict=True):
                     self._known[question[0], question[1]] = match
                 done += len(part)
                 progress("lay over each other", done, len(questions))
         return [self._known[first, second] for first, second, _ in questions]
 
-    def _parts(
-        self, questions: Sequence[tuple[str, str, Sequence[Guess]]]
-    ) -> Iterator[list[tuple[str, str, Sequence[Guess]]]]:
+    def _parts(self, questions: Sequence[Question]) -> Iterator[list[Question]]:
         """Questions about so few images that all their faces can be held."""
-        part: list[tuple[str, str, Sequence[Guess]]] = []
+        part: list[Question] = []
         seen: set[str] = set()
         for question in questions:
-            if len(seen | set(question[:2])) > self._max_faces // 2:
+            if len(seen) + 2 > self._max_faces // 2:
                 yield part
                 part, seen = [], set()
             part.append(question)
@@ -102,18 +107,17 @@ class Prover:
         if part:
             yield part
 
-    def _look_at(self, image_ids: Iterable[str], threads: ThreadPoolExecutor) -> None:
+    def _look_at(self, image_ids: Iterable[str], load: Load, threads: ThreadPoolExecutor) -> None:
         """Have the faces of these images at hand; of others, as many as there is room for."""
         wanted = dict.fromkeys(image_ids)
         new = [image_id for image_id in wanted if image_id not in self._faces]
         others = [image_id for image_id in self._faces if image_id not in wanted]
         for image_id in others[: max(0, len(self._faces) + len(new) - self._max_faces)]:
             del self._faces[image_id]
-        loaded = self._load(new)
-        for image_id, found in zip(new, _ahead(loaded, threads), strict=True):
+        for image_id, found in zip(new, _ahead(load(new), threads), strict=True):
             self._faces[image_id] = found
 
-    def _prove(self, question: tuple[str, str, Sequence[Guess]]) -> Match | None:
+    def _prove(self, question: Question) -> Match | None:
         ours, theirs = self._faces[question[0]], self._faces[question[1]]
         for guess in question[2] if ours and theirs else ():
             pair = (ours, theirs) if guess.is_forward else (theirs, ours)
@@ -149,11 +153,12 @@ def prove(copy: Sequence[Face], original: Sequence[Face], guess: Guess, radius: 
     here, there = ours.grey.astype(np.float32), theirs.grey.astype(np.float32)
     if is_mirrored:
         here = here[:, ::-1]
-    fitted: Affine | None = affine
-    for level, most in enumerate(MAX_DISTANCE):
-        if fitted is None or _distance(here, there, fitted)[0] > most:
-            return None
-        fitted = register(here, there, fitted, level)
+    if _guessed_distance(here, there, affine) > MAX_GUESS:
+        return None
+    coarse = register(here, there, affine, 0)
+    if coarse is None or _distance(here, there, coarse)[0] > MAX_COARSE:
+        return None
+    fitted = register(here, there, coarse, 1)
     if fitted is None:
         return None
     distance, rows = _distance(here, there, fitted)
@@ -163,6 +168,20 @@ def prove(copy: Sequence[Face], original: Sequence[Face], guess: Guess, radius: 
     if share < MIN_AGREEMENT:
         return None
     return Match(_kind(ours, theirs, is_mirrored, fitted), distance, round(share, 3))
+
+
+def _guessed_distance(here: Greys, there: Greys, affine: Affine) -> int:
+    """As `_distance` of the whole, quickly: most candidates end here."""
+    side = len(here) // 2
+    line = (np.arange(side, dtype=np.float32) + 0.5) / side
+    x, y = affine.apply(*np.meshgrid(line, line))
+    ours = shrunk(here, side)
+    theirs = sample(shrunk(there, side) if affine.area > 0.9 else there, x, y)
+    inside = (np.abs(x - 0.5) < 0.5) & (np.abs(y - 0.5) < 0.5)
+    share = max(float(inside.mean()), 1e-3)
+    return distance_of(
+        (ours - (ours * inside).mean() / share) * inside, (theirs - (theirs * inside).mean() / share) * inside
+    )
 
 
 def _distance(here: Greys, there: Greys, affine: Affine) -> tuple[int, tuple[float, float]]:

@@ -101,6 +101,15 @@ VIEWS = pa.schema(
 )
 """Hashes of parts of images, by which cropped, mirrored and rotated copies are found. Key: image_id."""
 
+EMBEDDINGS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # key, with model
+        pa.field("model", pa.string(), nullable=False),  # as the user named it
+        pa.field("vector", pa.binary()),  # half precision, little-endian, of length 1; null: unreadable
+    ]
+)
+"""What a user's model says of images. Key: (image_id, model)."""
+
 DUPLICATES = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),  # the image that is dropped

@@ -24,6 +24,7 @@ from noisyweb.levels import num_wrong, parse_level
 from noisyweb.manifest import Manifest, image_id, open_manifest
 from noisyweb.progress import Progress, silent
 from noisyweb.schemas import MANIFEST, NOISE_NAMES
+from noisyweb.stages import ByViews
 
 
 @dataclass(frozen=True)
@@ -208,10 +209,11 @@ def _check_leaks(manifest: Manifest, rows: pa.Table, progress: Progress) -> None
     # Drawn images are made of the same few shapes: only their hashes tell copies from others.
     with_views = manifest.info.get("edition") != "drawn"
     with pillow_in_bounds():
+        stages = [ByViews(DEFAULT_RADIUS)] if with_views else []
         ours = _described(manifest, set(web), "hash web images", with_views, progress)
         for split, one in clean:
             theirs = _described(one, ids[split], f"hash {split} images", with_views, progress)
-            for image, found in sorted(find_leaks(ours, theirs, DEFAULT_RADIUS, progress).items()):
+            for image, found in sorted(find_leaks(ours, theirs, DEFAULT_RADIUS, stages, progress).items()):
                 raise VerificationError(
                     f"{folder}: web image {image[:16]}… is a copy of {split} image {found.image_id[:16]}… "
                     f"({found.match.kind}, {found.match.distance} of 256 bits): a leak"

@@ -40,6 +40,7 @@ TABLES: Tables = {
     "hashes": (schemas.HASHES, ("image_id",)),
     "dhashes": (schemas.DHASHES, ("image_id",)),
     "views": (schemas.VIEWS, ("image_id",)),
+    "embeddings": (schemas.EMBEDDINGS, ("image_id", "model")),
     "duplicates": (schemas.DUPLICATES, ("image_id", "label")),
     "clean_duplicates": (schemas.CLEAN_DUPLICATES, ("train_id",)),
     "votes": (schemas.VOTES, ("image_id", "label", "annotator")),

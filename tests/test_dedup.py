@@ -364,7 +364,7 @@ def test_every_dropped_image_is_itself_a_copy_of_the_one_that_stays(
 def prove_pair(first: bytes, second: bytes) -> Match | None:
     images = {"a": first, "b": second}
     guesses = candidates(Index.of([views(faces(data) or []) for data in images.values()]), None).get((0, 1), [])
-    return Prover(lambda ids: [images[one] for one in ids], DEFAULT_RADIUS).prove_all([("a", "b", guesses)])[0]
+    return Prover(DEFAULT_RADIUS).prove_all([("a", "b", guesses)], lambda ids: [images[one] for one in ids])[0]
 
 
 # -- what stays, and what is odd -------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def match(first: bytes, second: bytes, radius: int = 32) -> Match | None:
     images = {"a": first, "b": second}
     ours, theirs = (Index.of([views(faces(data) or [])]) for data in (first, second))
     guesses = candidates(ours, theirs).get((0, 0), [])
-    [found] = Prover(lambda ids: [images[one] for one in ids], radius).prove_all([("a", "b", guesses)])
+    [found] = Prover(radius).prove_all([("a", "b", guesses)], lambda ids: [images[one] for one in ids])
     return found
 
 
@@ -131,8 +131,7 @@ def test_the_same_picture_in_another_colour_is_no_copy() -> None:
 def test_what_cannot_be_loaded_is_no_copy() -> None:
     guesses = candidates(*(Index.of([views(coloured_faces(jpeg(picture())) or [])]) for _ in range(2)))[0, 0]
     for bad in (None, b"", b"nonsense"):
-        prover = Prover(lambda ids, bad=bad: [bad for _ in ids], 32)  # type: ignore[misc]
-        assert prover.prove_all([("a", "b", guesses)]) == [None]
+        assert Prover(32).prove_all([("a", "b", guesses)], lambda ids, bad=bad: [bad for _ in ids]) == [None]  # type: ignore[misc]
 
 
 def test_few_faces_are_held_however_many_images_there_are() -> None:
@@ -141,16 +140,16 @@ def test_few_faces_are_held_however_many_images_there_are() -> None:
     pairs = candidates(index, None)
     asked: list[str] = []
 
-    def load(ids: list[str]) -> list[bytes]:
+    def load(ids: Sequence[str]) -> list[bytes]:
         asked.extend(ids)
         return [images[one] for one in ids]
 
-    prover = Prover(load, 32, max_faces=4)  # type: ignore[arg-type]
-    proofs = prover.prove_all([(f"{i}", f"{j}", guesses) for (i, j), guesses in pairs.items()])
+    prover = Prover(32, max_faces=4)
+    proofs = prover.prove_all([(f"{i}", f"{j}", guesses) for (i, j), guesses in pairs.items()], load)
     assert {(i, j) for (i, j), proof in zip(pairs, proofs, strict=True) if proof} == {
         (i, j) for j in range(12) for i in range(j) if i % 3 == j % 3
     }
     assert len(prover._faces) <= 4
     before = len(asked)
-    prover.prove_all([(f"{i}", f"{j}", guesses) for (i, j), guesses in pairs.items()])
+    prover.prove_all([(f"{i}", f"{j}", guesses) for (i, j), guesses in pairs.items()], load)
     assert len(asked) == before  # verdicts are kept

@@ -1,0 +1,84 @@
+"""How copies that the hash does not show are looked for: by views, and by an embedding if the user gives one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from noisyweb.copies import Index, candidates
+from noisyweb.embedding import Vectors, pairs_above
+from noisyweb.hashes import Described
+from noisyweb.progress import Progress, silent
+from noisyweb.proof import Load, Match, Prover
+
+Pairs = dict[tuple[int, int], Match]
+"""Rows of two images each, and how one is a copy of the other."""
+
+
+class Stage(Protocol):
+    """One way to find copies."""
+
+    def pairs(self, left: Described, right: Described | None, progress: Progress = silent) -> Pairs:
+        """The copies between two sets, or the pairs i < j of ``left`` where ``right`` is None."""
+
+
+class ByViews:
+    """Cropped, padded, mirrored and rotated copies: candidates by their views, proven from the pixels.
+
+    Args:
+        radius: bits of 256 within which two pictures laid over each other must be.
+    """
+
+    def __init__(self, radius: int) -> None:
+        self._prover = Prover(radius)
+
+    def pairs(self, left: Described, right: Described | None, progress: Progress = silent) -> Pairs:
+        """See `Stage`; either image may be part of the other."""
+        index = None if right is None else Index.of(right.views)
+        found = candidates(Index.of(left.views), index)
+        other = right or left
+        questions = [(left.ids[i], other.ids[j], guesses) for (i, j), guesses in found.items()]
+        proofs = self._prover.prove_all(questions, _either(left, other), progress)
+        return {pair: match for pair, match in zip(found, proofs, strict=True) if match is not None}
+
+
+class ByEmbedding:
+    """Images alike by a model's vectors.
+
+    Args:
+        vectors: of length 1, by image id; images without take part in nothing.
+        min_cosine: from which on two images are the same.
+    """
+
+    def __init__(self, vectors: Mapping[str, Vectors], min_cosine: float) -> None:
+        self._vectors, self._min_cosine = vectors, min_cosine
+
+    def pairs(self, left: Described, right: Described | None, progress: Progress = silent) -> Pairs:
+        """See `Stage`."""
+        ours, theirs = self._of(left.ids), self._of((right or left).ids)
+        found: Pairs = {}
+        if ours[0] and theirs[0]:
+            for a, b, cosine in pairs_above(ours[1], theirs[1], self._min_cosine):
+                i, j = ours[0][a], theirs[0][b]
+                if right is not None or i < j:
+                    found[i, j] = Match("embedding", None, round(min(cosine, 1.0), 4))
+        return found
+
+    def _of(self, ids: Sequence[str]) -> tuple[list[int], Vectors]:
+        rows = [row for row, image_id in enumerate(ids) if image_id in self._vectors]
+        return rows, np.stack([self._vectors[ids[row]] for row in rows]) if rows else np.empty((0, 1), np.float32)
+
+
+def _either(first: Described, second: Described) -> Load:
+    """Loads the images of both; those of one set together."""
+    ours = set(first.ids)
+
+    def load(ids: Sequence[str]) -> Iterator[bytes | None]:
+        parts = ([i for i in ids if i in ours], [i for i in ids if i not in ours])
+        loaded = [iter(one.load(part)) for one, part in zip((first, second), parts, strict=True)]
+        for image_id in ids:
+            yield next(loaded[0 if image_id in ours else 1])
+
+    return load
