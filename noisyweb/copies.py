@@ -17,6 +17,8 @@ from noisyweb.views import MIDDLE, NUM_TARGETS, PROBES, STRIPPED, WHOLE, Views, 
 VIEW_RADIUS = 8
 """Bits of 64 within which a probe and a target make a candidate."""
 Rows = npt.NDArray[np.int64]
+Places = npt.NDArray[np.signedinteger]
+"""Rows or view numbers, small ones where there are many."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,11 @@ class Index:
     """The views of N images, one after the other: which image each view belongs to, and which it is of it."""
 
     probes: npt.NDArray[np.uint64]
-    probe_rows: Rows
-    probe_views: Rows
+    probe_rows: Places
+    probe_views: Places
     targets: npt.NDArray[np.uint64]
-    target_rows: Rows
-    target_views: Rows
+    target_rows: Places
+    target_views: Places
 
     @classmethod
     def of(cls, all_views: Sequence[Views | None]) -> Index:
@@ -58,12 +60,12 @@ class Index:
         return cls(*probes, *_joined([(row, one.targets) for row, one in there]))
 
 
-def _joined(parts: list[tuple[int, npt.NDArray[np.uint64]]]) -> tuple[npt.NDArray[np.uint64], Rows, Rows]:
+def _joined(parts: list[tuple[int, npt.NDArray[np.uint64]]]) -> tuple[npt.NDArray[np.uint64], Places, Places]:
     if not parts:
-        none = np.empty(0, np.int64)
-        return np.empty(0, np.uint64), none, none
-    rows = np.repeat(np.array([row for row, _ in parts]), [len(part) for _, part in parts])
-    return np.concatenate([part for _, part in parts]), rows, np.concatenate([np.arange(len(p)) for _, p in parts])
+        return np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int16)
+    rows = np.repeat(np.array([row for row, _ in parts], np.int32), [len(part) for _, part in parts])
+    views = np.concatenate([np.arange(len(part), dtype=np.int16) for _, part in parts])
+    return np.concatenate([part for _, part in parts]), rows, views
 
 
 def candidates(left: Index, right: Index | None, radius: int = VIEW_RADIUS) -> Candidates:
@@ -101,12 +103,12 @@ def _alike(left: Index, right: Index, radius: int, *, is_self: bool) -> Iterator
             columns = [
                 np.where(back, second, first),
                 np.where(back, first, second),
-                distance.astype(np.int64),
-                back.astype(np.int64),
+                distance,
+                back,
                 left.probe_views[a],
                 right.target_views[b],
             ]
-            rows = np.stack(columns, axis=1)
+            rows = np.stack([column.astype(np.int64) for column in columns], axis=1)
             yield rows[first != second] if is_self else rows
 
 

@@ -54,7 +54,7 @@ DAMAGE = (
 """What Pillow raises for damaged files; it has no one class for it."""
 
 MAX_PIXELS = 50_000_000
-DRAFT_SIDE = 128
+DRAFT_SIDE = 96
 
 _OTHER_FORMATS = (b"BM", b"II*\0", b"MM\0*", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP", b"8BPS", b"\0\0\1\0")
 
@@ -164,7 +164,7 @@ def load(image: Image.Image) -> None:
 
 
 def draft_grey(image: Image.Image) -> bool:
-    """Have a large JPEG decoded in grey at a half, a quarter or an eighth of its size, both sides 128 or more.
+    """Have a large JPEG decoded in grey at a half, a quarter or an eighth of its size, both sides 96 or more.
 
     All of the file is read all the same, so that damage is found as in full. Returns whether it will be.
     """

@@ -13,7 +13,7 @@ from noisyweb.embedding import Embedding, Vectors, embed, from_bytes, to_bytes
 from noisyweb.hamming_chunks import Hashes
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Load
-from noisyweb.views import Views
+from noisyweb.views import NUM_TARGETS, PROBES, Views
 from noisyweb.workers import Job, Picture, describe_all
 from noisyweb.workspace import Workspace
 
@@ -73,7 +73,7 @@ def describe_new(
     """
     table = TABLES[method]
     hashed = set(workspace.read(table)["image_id"].to_pylist())
-    viewed = set(workspace.read("views")["image_id"].to_pylist()) if with_views else set()
+    viewed = set(known_views(workspace)) if with_views else set()
 
     def is_new(row: tuple[str, Picture]) -> bool:
         return row[0] not in hashed or (with_views and row[0] not in viewed)
@@ -108,12 +108,15 @@ def known_hashes(workspace: Workspace, method: str = "phash") -> Known:
 
 
 def known_views(workspace: Workspace) -> dict[str, Views | None]:
-    """A workspace's views; None: flat or unreadable."""
+    """A workspace's views; None: flat or unreadable. Those of a version with other views are left out."""
     table = workspace.read("views").to_pydict()
-    return {
-        image_id: Views(np.frombuffer(probes, np.uint64), np.frombuffer(targets, np.uint64)) if probes else None
-        for image_id, probes, targets in zip(table["image_id"], table["probes"], table["targets"], strict=True)
-    }
+    found: dict[str, Views | None] = {}
+    for image_id, probes, targets in zip(table["image_id"], table["probes"], table["targets"], strict=True):
+        num_faces, odd = divmod(len(probes or b""), 8 * len(PROBES))
+        if not odd and len(targets or b"") == 8 * NUM_TARGETS * num_faces:
+            parts = [np.frombuffer(part, np.uint64) for part in (probes or b"", targets or b"")]
+            found[image_id] = Views(*parts) if num_faces else None
+    return found
 
 
 def described(ids: Iterable[str], known: Known, views: dict[str, Views | None], load: Load) -> Described:

@@ -147,7 +147,10 @@ def prove(copy: Sequence[Face], original: Sequence[Face], guess: Guess, radius: 
         guess: which views were alike.
         radius: bits of 256 within which the laid-over pictures must be.
     """
-    ours, theirs = copy[guess.probe_view // len(PROBES)], original[guess.target_view // NUM_TARGETS]
+    ours_at, theirs_at = guess.probe_view // len(PROBES), guess.target_view // NUM_TARGETS
+    if ours_at >= len(copy) or theirs_at >= len(original):
+        return None  # borders that were plain in grey and are not in colour, by a hair
+    ours, theirs = copy[ours_at], original[theirs_at]
     is_mirrored = PROBES[guess.probe_view % len(PROBES)].is_mirrored
     affine = targets(theirs.aspect)[guess.target_view % NUM_TARGETS].affine
     here, there = ours.grey.astype(np.float32), theirs.grey.astype(np.float32)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from noisyweb.faces import faces
 from noisyweb.hamming import neighbours
 from noisyweb.hashes import describe_new, known_hashes, known_views, words
 from noisyweb.phash import phash, phash_of
+from noisyweb.schemas import VIEWS
 from noisyweb.views import views
 from noisyweb.workspace import Workspace
 from tests.web import photo
@@ -152,5 +154,11 @@ def test_hashes_and_views_are_kept_in_the_workspace(tmp_path: Path) -> None:
     # What is known is not worked out again, whatever comes under its id; the other hash is a table of its own.
     describe_new(place, [("a", b"nonsense")], "phash", with_views=True, processes=0)
     assert known_hashes(place) == known
+    # Views of another version are worked out anew.
+    rows = [row | {"targets": (row["targets"] or b"12345678")[8:]} for row in place.read("views").to_pylist()]
+    place.write("views", pa.Table.from_pylist(rows, schema=VIEWS))
+    assert set(known_views(place)) == {"b", "c", "d"}
+    describe_new(place, [("a", photo(1))], "phash", with_views=True, processes=0)
+    assert known_views(place)["a"].targets.tolist() == mine.targets.tolist()  # type: ignore[union-attr]
     describe_new(place, [("a", photo(1))], "dhash", with_views=False, processes=0)
     assert known_hashes(place, "dhash") == {"a": dhash(photo(1))}

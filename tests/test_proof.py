@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
 from noisyweb.affine import rotation, sample, window
-from noisyweb.copies import Index, candidates
+from noisyweb.copies import Guess, Index, candidates
 from noisyweb.faces import coloured_faces, faces
 from noisyweb.proof import Match, Prover
 from noisyweb.register import LEVELS, agreement, register
-from noisyweb.views import views
+from noisyweb.views import NUM_TARGETS, PROBES, views
 from tests.web import photo
 
 
@@ -132,6 +132,13 @@ def test_what_cannot_be_loaded_is_no_copy() -> None:
     guesses = candidates(*(Index.of([views(coloured_faces(jpeg(picture())) or [])]) for _ in range(2)))[0, 0]
     for bad in (None, b"", b"nonsense"):
         assert Prover(32).prove_all([("a", "b", guesses)], lambda ids, bad=bad: [bad for _ in ids]) == [None]  # type: ignore[misc]
+
+
+def test_a_face_that_is_not_there_is_no_copy() -> None:
+    data = jpeg(picture())
+    for probe, target in ((len(PROBES), 0), (0, NUM_TARGETS)):
+        question = ("a", "b", [Guess(True, probe, target, 0)])
+        assert Prover(32).prove_all([question], lambda ids: [data for _ in ids]) == [None]
 
 
 def test_few_faces_are_held_however_many_images_there_are() -> None:
