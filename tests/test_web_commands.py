@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -9,10 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageOps
 
+from noisyweb.dedup_clean import ids_digest
+from noisyweb.dedup_record import DedupRecord, read_record
 from noisyweb.workspace import Workspace
-from tests.conftest import PROGRAM
-from tests.web import HostileWeb
+from tests.conftest import PROGRAM, TinySet, make_tiny_set
+from tests.test_dedup import workspace
+from tests.web import HostileWeb, photo
 
 
 @pytest.fixture
@@ -93,6 +99,39 @@ def test_simulated_votes_from_a_table_of_the_truth(web: HostileWeb, classes: Pat
     truth.write_text("\n".join(["url,label,is_right", *rows]), encoding="utf-8")
     said = run("label", "simulate", "--workspace", place, "--truth", truth, "--skill", "1")
     assert "on 12 questions" in said
+
+
+def test_dedup_against_clean_images_and_a_gallery(tmp_path: Path) -> None:
+    tiny = make_tiny_set(tmp_path / "set")
+    leak = tmp_path / "set" / "val" / "bee" / "001.jpg"
+    mirrored = io.BytesIO()
+    ImageOps.mirror(Image.open(leak)).save(mirrored, "JPEG", quality=90)
+    place = workspace(tmp_path / "w", [("http://x/leak", 1, mirrored.getvalue()), ("http://x/other", 0, photo(3, 90))])
+    options = ("dedup", "--workspace", place.folder)
+    assert "no earlier run named one; name the data set with --dataset" in run(*options, "--against-clean", rc=2)
+    assert "clean validation images 0" in run(*options)
+    said = run(*options, "--dataset", tiny.toml, "--gallery")
+    assert "clean validation images 1" in said
+    assert "clean images with leaks 1 of 1" in said
+    names = {"index.html", "groups.png", "threshold.png", "distances.png"}
+    assert names <= {path.name for path in (place.folder / "dedup").iterdir()}
+    assert "mirror" in (place.folder / "dedup" / "index.html").read_text(encoding="utf-8")
+    assert "clean validation images 1" in run(*options, "--against-clean", "--radius", "20", "--keep", "first")
+    assert read_record(place.folder) == DedupRecord("phash", 20, True, "first", str(tiny.toml), *_digests(place, tiny))
+    assert "near copies 0" in run(*options, "--no-views", "--hash", "dhash", "--processes", "1")
+    assert "unknown hash 'md5'" in run(*options, "--hash", "md5", rc=2)
+    assert "unknown keep policy 'smallest'" in run(*options, "--keep", "smallest", rc=2)
+
+
+def _digests(place: Workspace, tiny: TinySet) -> tuple[str, dict[str, str]]:
+    folder = tiny.toml.parent
+    clean = {"train": folder / "train", "validation": folder / "val"}
+    ids = {
+        name: [hashlib.sha256(file.read_bytes()).hexdigest() for file in path.rglob("*.jpg")]
+        for name, path in clean.items()
+    }
+    images = place.read("images")["image_id"].to_pylist()
+    return ids_digest(images), {name: ids_digest(found) for name, found in ids.items()}
 
 
 @pytest.mark.parametrize(
