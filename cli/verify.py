@@ -11,8 +11,9 @@ import typer
 def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A build, or a folder of builds.")]) -> None:
     """Prove that a build is what its lock file says.
 
-    Recomputes the hash of every file and image, the counts and the level, overall and per class, and checks that no
-    web image is a validation image. Exits with 1 and names the first discrepancy.
+    Recomputes the hash of every file and image, the counts and the level, overall and per class, and looks for leaks
+    anew: web images that are clean images, by their bytes and, from the pixels, by their looks. Exits with 1 and names
+    the first discrepancy.
 
     Examples:
 

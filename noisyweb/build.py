@@ -23,7 +23,7 @@ import pyarrow as pa
 from noisyweb import lock, plugins
 from noisyweb.atomic import replacing_folder
 from noisyweb.blend import Blend, BlendInput, blend_levels
-from noisyweb.build_leaks import refuse_leaks
+from noisyweb.build_leaks import DRAWN_CHECK, LeakCheck, refuse_leaks
 from noisyweb.card import check_documents, write_documents
 from noisyweb.dataset import Dataset
 from noisyweb.errors import CorruptFileError, OutputError, SourceError
@@ -120,10 +120,11 @@ def build(
     blends = list(blend_levels(kind, BlendInput.of(train, pool), list(dict.fromkeys(levels)), seed))
     clean_ids: dict[str, str] = {}
     validation = dataset.validation()
+    leaks: LeakCheck | None = DRAWN_CHECK if pool is not None and leak_check else None
     if pool is not None and leak_check and dataset.edition != "drawn":
         used = np.unique(np.concatenate([blend.pool_row for blend in blends]))
         clean = {"train": train} | ({"validation": validation} if validation is not None else {})
-        refuse_leaks(pool, used[used >= 0], clean, progress)
+        leaks = refuse_leaks(pool, used[used >= 0], clean, progress)
     if validation is not None:
         no_noise = Blend(Decimal(0), validation.labels, np.zeros(len(validation), bool), np.full(len(validation), -1))
         info = {**common, "split": "validation"}
@@ -132,9 +133,9 @@ def build(
         )
         clean_ids = dict.fromkeys(ids, VALIDATION_IMAGE)
         yield built
-    inputs = {"train": lock.input_digest(train)}
+    inputs: dict[str, Any] = {"train": lock.input_digest(train)}
     if pool is not None:
-        inputs["pool"] = lock.input_digest(pool)
+        inputs["pool"] = {**lock.input_digest(pool), "leak_check": leaks}
         # all of them: an image that is replaced at this level must not come back as its own replacement
         for data in train.load(range(len(train))):
             if data is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,16 @@ from noisyweb.manifest import image_id
 from noisyweb.progress import Progress
 from noisyweb.stages import ByViews
 
+LeakCheck = dict[str, Any]
+"""``radius`` in bits of 256, and whether ``views`` were compared: what `noisyweb.verify` looks for anew."""
+
+DRAWN_CHECK: LeakCheck = {"radius": DEFAULT_RADIUS, "views": False}
+"""Of the drawn edition: its images are made of the same few shapes, so that only hashes tell copies from others."""
+
 
 def refuse_leaks(
     pool: ImageSet, used: npt.NDArray[np.int64], clean: Mapping[str, ImageSet], progress: Progress
-) -> None:
+) -> LeakCheck:
     """Make certain that no web image is a copy of a clean one.
 
     A crawled pool has been compared by `noisyweb dedup`: that it was with these very clean images, and with all that
@@ -33,18 +40,21 @@ def refuse_leaks(
         clean: train and, if there is one, validation.
         progress: told how far it is.
 
+    Returns:
+        What has been looked for, for the lock file.
+
     Raises:
         LeakError: there is a leak, or nobody has looked for one.
     """
     if pool.compared is not None:
         for split, images in clean.items():
             ids = [image_id(data) for data in images.load(range(len(images))) if data is not None]
-            if ids and pool.compared.get(split) != ids_digest(ids):
+            if ids and pool.compared.against.get(split) != ids_digest(ids):
                 raise LeakError(
                     f"the pool's images were not all compared with these {split} images, so that some may be copies of "
                     "them; run `noisyweb dedup --dataset ...` on the workspace and build again"
                 )
-        return
+        return {"radius": pool.compared.radius, "views": pool.compared.views}
     with pillow_in_bounds():
         web, places = _described(pool, used.tolist(), "pool", progress)
         for split, images in clean.items():
@@ -58,6 +68,7 @@ def refuse_leaks(
                     f"{images.names[rows[other]]!r} ({match.kind}, {match.distance} of 256 bits; {len(found):,} such): "
                     "take these images out of the pool and build again"
                 )
+    return {"radius": DEFAULT_RADIUS, "views": True}
 
 
 def _described(

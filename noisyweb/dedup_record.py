@@ -17,7 +17,7 @@ NAME = "dedup.json"
 
 @dataclass(frozen=True)
 class DedupRecord:
-    """What a dedup did.
+    """What a dedup did; by default nothing.
 
     Attributes:
         method: hash.
@@ -29,12 +29,12 @@ class DedupRecord:
         against: the same for the clean sets, by split.
     """
 
-    method: str
-    radius: int
-    views: bool
-    keep: str
-    dataset: str
-    images: str
+    method: str = ""
+    radius: int = 0
+    views: bool = False
+    keep: str = ""
+    dataset: str = ""
+    images: str = ""
     against: dict[str, str] = field(default_factory=dict)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from noisyweb.dedup_record import DedupRecord
 from noisyweb.draws import Keys, row_keys
 
 Labels = npt.NDArray[np.int32]
@@ -31,8 +32,7 @@ class ImageSet:
         votes_yes, votes_total: shape (N,); None if nobody voted.
         human_labels: shape (N, A), the labels that A annotators gave each image, -1 for none given.
         notes: what a user should know about them.
-        compared: of a crawled pool: digests of the clean sets that its images were compared with, by split
-            (`noisyweb.dedup_clean.ids_digest`); None where nobody has recorded such a thing.
+        compared: of a crawled pool: what its images were compared with; None of other sets, of which nobody knows.
     """
 
     names: Sequence[str]
@@ -47,7 +47,7 @@ class ImageSet:
     votes_total: Labels | None = None
     human_labels: Labels | None = None
     notes: tuple[str, ...] = field(default=())
-    compared: Mapping[str, str] | None = None
+    compared: DedupRecord | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

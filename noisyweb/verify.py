@@ -16,7 +16,6 @@ import pyarrow as pa
 from noisyweb import lock
 from noisyweb.build import VALIDATION_FOLDER
 from noisyweb.decode import pillow_in_bounds
-from noisyweb.dedup import DEFAULT_RADIUS
 from noisyweb.errors import SourceError, VerificationError
 from noisyweb.hashes import Described, describe_now
 from noisyweb.leaks import find_leaks
@@ -65,7 +64,8 @@ def verify(folder: Path, progress: Progress = silent) -> Verified:
     Raises:
         VerificationError: the first discrepancy: a file changed, missing or added; a row whose image does not match
             its id; labels, counts or levels that are not what the lock file says; a web image that is also a
-            validation image, or looks like one, or like a clean train image that is still there.
+            validation image, or looks like one or like a clean train image that is still there (as far as the build
+            had made sure of that).
         SourceError: there is no lock file.
     """
     if not (folder / lock.LOCK_NAME).exists():
@@ -79,7 +79,7 @@ def verify(folder: Path, progress: Progress = silent) -> Verified:
         _check_rows(folder, rows)
         _check_counts(folder, rows, locked, len(manifest.class_names))
         num_hashed = _check_images(manifest, rows, progress)
-        _check_leaks(manifest, rows, progress)
+        _check_leaks(manifest, rows, locked.get("inputs", {}).get("pool", {}).get("leak_check"), progress)
     except SourceError as error:
         raise VerificationError(str(error)) from error
     wrong = rows.num_rows - sum(rows.column("is_clean").to_pylist())
@@ -185,8 +185,8 @@ def _check_images(manifest: Manifest, rows: pa.Table, progress: Progress) -> int
     return hashed
 
 
-def _check_leaks(manifest: Manifest, rows: pa.Table, progress: Progress) -> None:
-    """No web image is there twice, and none is a clean image, by its bytes or by its looks."""
+def _check_leaks(manifest: Manifest, rows: pa.Table, check: Mapping[str, Any] | None, progress: Progress) -> None:
+    """No web image is there twice, and none is a clean image: by its bytes, and by its looks if the build made sure."""
     folder = manifest.folder
     web = [
         i
@@ -196,8 +196,6 @@ def _check_leaks(manifest: Manifest, rows: pa.Table, progress: Progress) -> None
     twice = [i for i, count in Counter(web).items() if count > 1]
     if twice:
         raise VerificationError(f"{folder}: web image {twice[0][:16]}… is in it {Counter(web)[twice[0]]} times")
-    if not web:
-        return
     validation = folder.parent / VALIDATION_FOLDER
     clean = [("train", manifest)] + ([("validation", open_manifest(validation))] if validation.is_dir() else [])
     ids = {split: set(one.rows.column("image_id").to_pylist()) - set(web) for split, one in clean}
@@ -206,14 +204,15 @@ def _check_leaks(manifest: Manifest, rows: pa.Table, progress: Progress) -> None
         leaked = [i for i in web if i in ids["validation"]]
         if leaked:
             raise VerificationError(f"{folder}: web image {leaked[0][:16]}… is also a validation image: a leak")
-    # Drawn images are made of the same few shapes: only their hashes tell copies from others.
-    with_views = manifest.info.get("edition") != "drawn"
+    if not web or check is None:
+        return
+    radius, with_views = int(check["radius"]), bool(check["views"])
     with pillow_in_bounds():
-        stages = [ByViews(DEFAULT_RADIUS)] if with_views else []
+        stages = [ByViews(radius)] if with_views else []
         ours = _described(manifest, set(web), "hash web images", with_views, progress)
         for split, one in clean:
             theirs = _described(one, ids[split], f"hash {split} images", with_views, progress)
-            for image, found in sorted(find_leaks(ours, theirs, DEFAULT_RADIUS, stages, progress).items()):
+            for image, found in sorted(find_leaks(ours, theirs, radius, stages, progress).items()):
                 raise VerificationError(
                     f"{folder}: web image {image[:16]}… is a copy of {split} image {found.image_id[:16]}… "
                     f"({found.match.kind}, {found.match.distance} of 256 bits): a leak"

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from noisyweb.dataset import Section
 from noisyweb.dedup_clean import ids_digest
-from noisyweb.dedup_record import read_record
+from noisyweb.dedup_record import DedupRecord, read_record
 from noisyweb.errors import DefinitionError, SourceError
 from noisyweb.imageset import ImageSet
 from noisyweb.schemas import PROVENANCE_COLUMNS
@@ -64,11 +64,11 @@ def read(section: Section) -> ImageSet:
     )
 
 
-def _compared(workspace: Workspace) -> dict[str, str]:
+def _compared(workspace: Workspace) -> DedupRecord:
     """What all of the workspace's images were compared with; nothing, if some have come since."""
     record = read_record(workspace.folder)
     images = [image_id for image_id in workspace.read("images")["image_id"].to_pylist() if image_id is not None]
-    return record.against if record is not None and record.images == ids_digest(images) else {}
+    return record if record is not None and record.images == ids_digest(images) else DedupRecord()
 
 
 def _provenance(workspace: Workspace, keys: Sequence[tuple[str, int]]) -> pa.Table:

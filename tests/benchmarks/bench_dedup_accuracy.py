@@ -131,8 +131,9 @@ def by_views(described: Sequence[Description], of: Pictures) -> Pairs:
     left, right = (Index.of([one.views for one in part]) for part in (described[:num_queries], described[num_queries:]))
     found = candidates(left, right)
     middle_s = time.perf_counter()
-    prover = Prover(of.load, RADIUS)
-    verdicts = prover.prove_all([(f"q{i}", f"r{j}", guesses) for (i, j), guesses in found.items()])
+    prover = Prover(RADIUS)
+    questions = [(f"q{i}", f"r{j}", guesses) for (i, j), guesses in found.items()]
+    verdicts = prover.prove_all(questions, of.load)
     end_s = time.perf_counter()
     own = sum(j == i // len(NAMES) for i, j in found)
     print(
