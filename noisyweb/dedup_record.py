@@ -58,6 +58,8 @@ def read_record(folder: Path) -> DedupRecord | None:
         record = DedupRecord(**content)
         if not all(isinstance(value, str) for value in (record.images, record.dataset, *record.against.values())):
             raise TypeError("a digest is not text")
+        if not isinstance(record.radius, int) or not isinstance(record.views, bool):
+            raise TypeError("the radius is no number")
     except (ValueError, TypeError, AttributeError) as error:
         raise CorruptFileError(f"{path}: damaged ({error}); run `noisyweb dedup` again") from error
     return record

@@ -79,7 +79,7 @@ def verify(folder: Path, progress: Progress = silent) -> Verified:
         _check_rows(folder, rows)
         _check_counts(folder, rows, locked, len(manifest.class_names))
         num_hashed = _check_images(manifest, rows, progress)
-        _check_leaks(manifest, rows, locked.get("inputs", {}).get("pool", {}).get("leak_check"), progress)
+        _check_leaks(manifest, rows, _leak_check(locked), progress)
     except SourceError as error:
         raise VerificationError(str(error)) from error
     wrong = rows.num_rows - sum(rows.column("is_clean").to_pylist())
@@ -185,6 +185,14 @@ def _check_images(manifest: Manifest, rows: pa.Table, progress: Progress) -> int
     return hashed
 
 
+def _leak_check(locked: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the build says that it has looked for; None: nothing, or it is of a version that did not."""
+    found: Any = locked
+    for key in ("inputs", "pool", "leak_check"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
 def _check_leaks(manifest: Manifest, rows: pa.Table, check: Mapping[str, Any] | None, progress: Progress) -> None:
     """No web image is there twice, and none is a clean image: by its bytes, and by its looks if the build made sure."""
     folder = manifest.folder
@@ -206,7 +214,9 @@ def _check_leaks(manifest: Manifest, rows: pa.Table, check: Mapping[str, Any] | 
             raise VerificationError(f"{folder}: web image {leaked[0][:16]}… is also a validation image: a leak")
     if not web or check is None:
         return
-    radius, with_views = int(check["radius"]), bool(check["views"])
+    radius, with_views = check.get("radius"), check.get("views")
+    if not isinstance(radius, int) or not 0 <= radius <= 256 or not isinstance(with_views, bool):
+        raise VerificationError(f"{folder}: the lock file's leak_check is {dict(check)}; expected a radius and views")
     with pillow_in_bounds():
         stages = [ByViews(radius)] if with_views else []
         ours = _described(manifest, set(web), "hash web images", with_views, progress)

@@ -437,7 +437,15 @@ def test_the_record_tells_what_was_compared(tmp_path: Path) -> None:
     assert (record.radius, record.method, record.views, record.dataset) == (20, "phash", True, "pets.toml")
     assert record.against == {"train": ids_digest([_id(photo(3)), _id(photo(2))])}
     assert record.images == ids_digest([_id(photo(1))])
-    for text in ("{", "[]", '{"radius": 1}'):
+    for text in (
+        "{",
+        "[]",
+        '{"radius": "1"}',
+        '{"views": 1}',
+        '{"images": 5}',
+        '{"against": {"train": 5}}',
+        '{"no": 1}',
+    ):
         (place.folder / "dedup.json").write_text(text)
         with pytest.raises(CorruptFileError, match=r"dedup.json: damaged .* run `noisyweb dedup` again"):
             read_record(place.folder)

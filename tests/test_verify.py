@@ -134,6 +134,10 @@ def test_a_web_image_that_looks_like_a_clean_one(tmp_path: Path, into: str, spli
     assert verify(folder).num_wrong == 15  # nobody has claimed that there is no leak
     locked = json.loads((folder / LOCK_NAME).read_text())
     assert locked["inputs"]["pool"]["leak_check"] is None
+    locked["inputs"]["pool"]["leak_check"] = {"radius": "x", "views": True}
+    (folder / LOCK_NAME).write_text(json.dumps(locked))
+    with pytest.raises(VerificationError, match=r"leak_check is .*; expected a radius and views"):
+        verify(folder)
     locked["inputs"]["pool"]["leak_check"] = {"radius": 32, "views": True}
     (folder / LOCK_NAME).write_text(json.dumps(locked))
     with pytest.raises(VerificationError, match=rf"is a copy of {split} image .* \(mirror, \d+ of 256 bits\): a leak"):
