@@ -70,7 +70,7 @@ Load = Callable[[Sequence[str]], Iterable[bytes | None]]
 
 
 class Prover:
-    """Decides on candidates from the pixels, in a few threads; faces and verdicts are kept for the next question.
+    """Decides on candidates from the pixels; faces and verdicts are kept for the next question.
 
     Args:
         radius: bits of 256 within which two pictures laid over each other must be.
@@ -88,10 +88,10 @@ class Prover:
             done = 0
             for part in self._parts([q for q in questions if (q[0], q[1]) not in self._known]):
                 self._look_at([image_id for question in part for image_id in question[:2]], load, threads)
-                for question, match in zip(part, threads.map(self._prove, part), strict=True):
-                    self._known[question[0], question[1]] = match
-                done += len(part)
-                progress("lay over each other", done, len(questions))
+                for question in part:  # in this thread: small arrays, which hold Python's lock
+                    self._known[question[0], question[1]] = self._prove(question)
+                    done += 1
+                    progress("lay over each other", done, len(questions))
         return [self._known[first, second] for first, second, _ in questions]
 
     def _parts(self, questions: Sequence[Question]) -> Iterator[list[Question]]:
