@@ -24,7 +24,7 @@ from noisyweb.decode import pillow_in_bounds
 from noisyweb.dedup_clean import CleanImages, clean_images, ids_digest, loader
 from noisyweb.dedup_groups import group
 from noisyweb.dedup_order import Key, best_first
-from noisyweb.dedup_record import DedupRecord, write_record
+from noisyweb.dedup_record import DedupRecord, read_record, write_record
 from noisyweb.dedup_report import DedupReport
 from noisyweb.embedding import Embedding
 from noisyweb.errors import SourceError, UnknownNameError
@@ -92,25 +92,15 @@ def dedup(
     if method not in TABLES:
         raise UnknownNameError("hash", method, TABLES)
     with workspace.locked(), pillow_in_bounds():
+        options: dict[str, Any] = {"with_views": views, "processes": processes, "progress": progress}
         keys = best_first(workspace, keep)
         web_ids = list(dict.fromkeys(image_id for image_id, _ in keys))
-        clean: dict[str, CleanImages] = {}
-        for against, images in (("validation", validation), ("train", train)):
-            if images is not None:
-                clean[against] = clean_images(
-                    workspace, images, against, method, with_views=views, processes=processes, progress=progress
-                )
-        known, seen = known_hashes(workspace, method), known_views(workspace) if views else {}
-        new = [i for i in web_ids if i not in known or (views and i not in seen)]
-        describe_new(
-            workspace,
-            stored(workspace, new),
-            method,
-            with_views=views,
-            num_images=len(new),
-            processes=processes,
-            progress=progress,
-        )
+        clean = {
+            against: clean_images(workspace, images, against, method, **options)
+            for against, images in (("validation", validation), ("train", train))
+            if images is not None
+        }
+        describe_new(workspace, stored(workspace, web_ids), method, **options)
         known, seen = known_hashes(workspace, method), known_views(workspace) if views else {}
 
         def compared(ids: list[str], load: Load) -> Described:
@@ -136,11 +126,11 @@ def dedup(
         if len(clean) == 2:
             num_clean_leaks = _clean_leaks(workspace, clean, there, radius, stages, progress)
         workspace.write("duplicates", pa.Table.from_pylist(rows, schema=DUPLICATES))
-        against_digests = {against: one.digest() for against, one in clean.items()}
-        write_record(
-            workspace.folder,
-            DedupRecord(method, radius, views, keep, dataset, ids_digest(web_ids), against_digests),
-        )
+        earlier = read_record(workspace.folder)
+        dataset = dataset or (earlier.dataset if earlier else "")
+        digests = {against: one.digest() for against, one in clean.items()}
+        record = DedupRecord(method, radius, views, keep, dataset, ids_digest(web_ids), digests)
+        write_record(workspace.folder, record)
         num_fetched = sum(image_id is not None for image_id in workspace.read("images")["image_id"].to_pylist())
     return DedupReport(
         num_fetched=num_fetched,

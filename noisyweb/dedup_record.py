@@ -24,7 +24,7 @@ class DedupRecord:
         radius: bits of 256.
         views: whether cropped, mirrored and rotated copies were looked for.
         keep: policy.
-        dataset: the data set whose clean images were compared, as the user named it; "" for none.
+        dataset: the data set whose clean images were compared last, as the user named it; "" for none.
         images: digest of the web images that were compared (`noisyweb.dedup_clean.ids_digest`).
         against: the same for the clean sets, by split.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import tee
 
@@ -56,7 +56,6 @@ def describe_new(
     method: str,
     *,
     with_views: bool,
-    num_images: int = 0,
     processes: int | None = None,
     progress: Progress = silent,
 ) -> None:
@@ -64,10 +63,10 @@ def describe_new(
 
     Args:
         workspace: whose tables the rows go to.
-        images: ids, and where their bytes are; consumed a few at a time. Those that are known already are passed over.
+        images: ids, and where their bytes are; consumed a few at a time. Those that are known already are passed over,
+            and counted beforehand if this is a list.
         method: "phash" or "dhash".
         with_views: work out views too.
-        num_images: how many are new, for ``progress``; 0: nobody knows.
         processes: see `noisyweb.workers.describe_all`.
         progress: told how many are done.
     """
@@ -78,6 +77,7 @@ def describe_new(
     def is_new(row: tuple[str, Picture]) -> bool:
         return row[0] not in hashed or (with_views and row[0] not in viewed)
 
+    total = sum(map(is_new, images)) if isinstance(images, list) else 0
     rows, pictures = tee(row for row in images if is_new(row))
     job = Job(method, with_views)
     found = describe_all((picture for _, picture in pictures), job, processes=processes)
@@ -93,7 +93,7 @@ def describe_new(
                 views.add({"image_id": image_id, "probes": parts[0], "targets": parts[1]})
                 viewed.add(image_id)
             done += 1
-            progress("hash", done, max(num_images, done) if num_images else 0)
+            progress("hash", done, total)
     workspace.fold(table)
     workspace.fold("views")
 
@@ -181,7 +181,6 @@ def words(column: pa.ChunkedArray | Sequence[bytes]) -> Hashes:
     return np.frombuffer(b"".join(values), dtype="<u8").reshape(-1, NUM_WORDS)
 
 
-def stored(workspace: Workspace, image_ids: Iterable[str]) -> Iterator[tuple[str, Picture]]:
+def stored(workspace: Workspace, image_ids: Iterable[str]) -> list[tuple[str, Picture]]:
     """Ids with where their bytes are in the store."""
-    for image_id in image_ids:
-        yield image_id, workspace.path(image_id)
+    return [(image_id, workspace.path(image_id)) for image_id in image_ids]

@@ -141,7 +141,7 @@ def test_plain_images_are_flat_for_the_difference_hash_too() -> None:
 def test_hashes_and_views_are_kept_in_the_workspace(tmp_path: Path) -> None:
     place = Workspace(tmp_path)
     images = [("a", photo(1)), ("b", b"nonsense"), ("c", None), ("d", encoded(Image.new("RGB", (50, 50)))), ("a", b"")]
-    describe_new(place, images, "phash", with_views=True, num_images=4, processes=2)
+    describe_new(place, images, "phash", with_views=True, processes=2)
     known, seen = known_hashes(place), known_views(place)
     assert known["a"] == phash(photo(1))
     assert known["b"] == known["c"] == (None, False)

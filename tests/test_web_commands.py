@@ -119,6 +119,9 @@ def test_dedup_against_clean_images_and_a_gallery(tmp_path: Path) -> None:
     assert "clean validation images 1" in run(*options, "--against-clean", "--radius", "20", "--keep", "first")
     assert read_record(place.folder) == DedupRecord("phash", 20, True, "first", str(tiny.toml), *_digests(place, tiny))
     assert "near copies 0" in run(*options, "--no-views", "--hash", "dhash", "--processes", "1")
+    assert "clean validation images 0" in run(
+        *options, "--against-clean", "--no-views"
+    )  # it knows still which they are
     assert "unknown hash 'md5'" in run(*options, "--hash", "md5", rc=2)
     assert "unknown keep policy 'smallest'" in run(*options, "--keep", "smallest", rc=2)
 
