@@ -68,17 +68,18 @@ def _joined(parts: list[tuple[int, npt.NDArray[np.uint64]]]) -> tuple[npt.NDArra
     return np.concatenate([part for _, part in parts]), rows, views
 
 
-def candidates(left: Index, right: Index | None, radius: int = VIEW_RADIUS) -> Candidates:
+def candidates(left: Index, right: Index | None, radius: int = VIEW_RADIUS, most: int = 1) -> Candidates:
     """Pairs of images that may be copies: a probe of one within the radius of a target of the other, either way.
 
     Args:
         left: N images.
         right: M images; None for the pairs i < j of ``left``.
         radius: in bits of 64.
+        most: guesses for each pair and direction, the nearest first.
     """
-    found = _best(_alike(left, right or left, radius, is_self=right is None))
+    found = _best(_alike(left, right or left, radius, is_self=right is None), most)
     if right is not None:
-        back = _best(_alike(right, left, radius, is_self=False))
+        back = _best(_alike(right, left, radius, is_self=False), most)
         found = np.concatenate([found, back[:, [1, 0, 2, 3, 4, 5]] ^ np.array([0, 0, 0, 1, 0, 0])])
     pairs: Candidates = {}
     for i, j, distance, is_back, probe_view, target_view in found[np.lexsort(found.T[[2, 1, 0]])].tolist():
@@ -112,7 +113,7 @@ def _alike(left: Index, right: Index, radius: int, *, is_self: bool) -> Iterator
             yield rows[first != second] if is_self else rows
 
 
-def _best(batches: Iterable[Rows]) -> Rows:
+def _best(batches: Iterable[Rows], most: int) -> Rows:
     """The nearest views of each pair and direction."""
     held: list[Rows] = [np.empty((0, 6), np.int64)]
     size = 0
@@ -120,13 +121,14 @@ def _best(batches: Iterable[Rows]) -> Rows:
         held.append(batch)
         size += len(batch)
         if size > _MANY:  # most are further views of the same pairs
-            held = [_first(np.concatenate(held))]
+            held = [_first(np.concatenate(held), most)]
             size = 0
-    return _first(np.concatenate(held))
+    return _first(np.concatenate(held), most)
 
 
-def _first(rows: Rows) -> Rows:
+def _first(rows: Rows, most: int) -> Rows:
     rows = rows[np.lexsort(rows.T[[5, 4, 2, 3, 1, 0]])]
     is_new = np.ones(len(rows), bool)
     is_new[1:] = (rows[1:, [0, 1, 3]] != rows[:-1, [0, 1, 3]]).any(axis=1)
-    return rows[is_new]
+    places = np.arange(len(rows))
+    return rows[places - np.maximum.accumulate(np.where(is_new, places, 0)) < most]

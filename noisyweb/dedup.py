@@ -23,7 +23,7 @@ import pyarrow as pa
 from noisyweb.decode import pillow_in_bounds
 from noisyweb.dedup_clean import CleanImages, clean_images, ids_digest, loader
 from noisyweb.dedup_groups import group
-from noisyweb.dedup_order import Key, best_first
+from noisyweb.dedup_order import Key, best_first, check_policy
 from noisyweb.dedup_record import DedupRecord, read_record, write_record
 from noisyweb.dedup_report import DedupReport
 from noisyweb.embedding import Embedding
@@ -93,14 +93,15 @@ def dedup(
         raise UnknownNameError("hash", method, TABLES)
     with workspace.locked(), pillow_in_bounds():
         options: dict[str, Any] = {"with_views": views, "processes": processes, "progress": progress}
-        keys = best_first(workspace, keep)
-        web_ids = list(dict.fromkeys(image_id for image_id, _ in keys))
+        check_policy(keep)
+        web_ids = sorted({i for i in workspace.fold("images")["image_id"].to_pylist() if i is not None})
         clean = {
             against: clean_images(workspace, images, against, method, **options)
             for against, images in (("validation", validation), ("train", train))
             if images is not None
         }
         describe_new(workspace, stored(workspace, web_ids), method, **options)
+        keys = best_first(workspace, keep)
         known, seen = known_hashes(workspace, method), known_views(workspace) if views else {}
 
         def compared(ids: list[str], load: Load) -> Described:

@@ -62,16 +62,26 @@ def group(images: Described, radius: int, stages: Sequence[Stage], progress: Pro
 
 def _copies(images: Described, stage: Stage, progress: Progress) -> dict[str, Found]:
     """Copies by one stage; each goes for the nearest kept one."""
-    before: dict[int, list[tuple[int, Match]]] = {}
-    for (i, j), match in stage.pairs(images, None, progress).items():
-        before.setdefault(j, []).append((i, match))
-    gone: dict[str, Found] = {}
-    for j in sorted(before):  # best first
-        there = [(match.rank, i, match) for i, match in before[j] if images.ids[i] not in gone]
+    pairs = stage.pairs(images, None, progress)
+    others: dict[int, dict[int, Match]] = {}
+    for (i, j), match in pairs.items():
+        others.setdefault(i, {})[j] = others.setdefault(j, {})[i] = match
+    gone: dict[int, tuple[int, Match]] = {}
+    for j in sorted(others):  # best first
+        there = [(match.rank, i) for i, match in others[j].items() if i < j and i not in gone]
         if there:
-            _, i, match = min(there, key=lambda found: found[:2])
-            gone[images.ids[j]] = Found(images.ids[i], match)
-    return gone
+            _, i = min(there)
+            gone[j] = (i, others[j][i])
+    # Two that stay may both be copies of one that goes: a crop and a rotated copy of one picture, say.
+    linked = set()
+    for j, (kept, _) in gone.items():
+        staying = sorted({kept} | {i for i in others[j] if i not in gone})
+        linked |= {(b, a) for n, b in enumerate(staying) for a in staying[:n]}
+    for b, a in sorted(linked):
+        if a not in gone and b not in gone:
+            found = stage.closely(images.part([images.ids[a]]), images.part([images.ids[b]]))
+            gone.update({b: (a, match) for match in found.values()})
+    return {images.ids[j]: Found(images.ids[i], match) for j, (i, match) in gone.items()}
 
 
 def _adopted(kept_id: str, image_id: str, images: Described, radius: int, stages: Sequence[Stage]) -> Found | None:
@@ -81,7 +91,7 @@ def _adopted(kept_id: str, image_id: str, images: Described, radius: int, stages
     if distance <= radius:
         return Found(kept_id, Match("near", distance))
     for stage in stages:
-        for match in stage.pairs(kept, orphan).values():
+        for match in stage.closely(kept, orphan).values():
             return Found(kept_id, match)
     return None
 

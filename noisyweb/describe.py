@@ -36,12 +36,14 @@ class Description:
         is_flat: too little structure for a hash to mean anything.
         views: None where it is flat, cannot be decoded, or they were not asked for.
         is_readable: whether it can be decoded.
+        inner: share of the picture that its plain borders leave, where views were asked for.
     """
 
     hash: bytes | None = None
     is_flat: bool = False
     views: Views | None = None
     is_readable: bool = False
+    inner: float = 1.0
 
 
 def describe(data: bytes, method: str | None, with_views: bool) -> Description:
@@ -55,10 +57,12 @@ def describe(data: bytes, method: str | None, with_views: bool) -> Description:
     try:
         image, is_draft = open_reduced(data)
         value, is_flat = METHODS[method or "phash"](image, is_draft)
-        found = views(faces_of(to_grey(image))) if with_views and not is_flat else None
+        looks = faces_of(to_grey(image)) if with_views and not is_flat else []
+        found = views(looks) if looks else None
+        inner = looks[-1].box[2] * looks[-1].box[3] if looks else 1.0
     except NotUsableError:
         return Description()
-    return Description(value if method else None, is_flat, found, True)
+    return Description(value if method else None, is_flat, found, True, inner)
 
 
 def to_json(found: Description) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def to_json(found: Description) -> dict[str, Any]:
         "probes": seen.probes.tobytes().hex() if seen else None,
         "targets": seen.targets.tobytes().hex() if seen else None,
         "readable": found.is_readable,
+        "inner": found.inner,
     }
 
 
@@ -78,7 +83,8 @@ def from_json(row: Mapping[str, Any]) -> Description:
     seen = None
     if row["probes"] is not None:
         seen = Views(*(np.frombuffer(bytes.fromhex(row[name]), np.uint64) for name in ("probes", "targets")))
-    return Description(bytes.fromhex(row["hash"]) if row["hash"] else None, row["flat"], seen, row["readable"])
+    value = bytes.fromhex(row["hash"]) if row["hash"] else None
+    return Description(value, row["flat"], seen, row["readable"], row["inner"])
 
 
 def serve() -> None:

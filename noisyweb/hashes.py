@@ -90,7 +90,7 @@ def describe_new(
                 hashed.add(image_id)
             if with_views and image_id not in viewed:
                 parts = (one.views.probes.tobytes(), one.views.targets.tobytes()) if one.views else (None, None)
-                views.add({"image_id": image_id, "probes": parts[0], "targets": parts[1]})
+                views.add({"image_id": image_id, "probes": parts[0], "targets": parts[1], "inner": one.inner})
                 viewed.add(image_id)
             done += 1
             progress("hash", done, total)

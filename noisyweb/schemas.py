@@ -97,6 +97,7 @@ VIEWS = pa.schema(
         pa.field("image_id", pa.string(), nullable=False),  # key
         pa.field("probes", pa.binary()),  # 8 bytes a probe; null: flat or unreadable
         pa.field("targets", pa.binary()),  # 8 bytes a target view
+        pa.field("inner", pa.float32()),  # share of the picture that its plain borders leave, 0..1; null: not known
     ]
 )
 """Hashes of parts of images, by which cropped, mirrored and rotated copies are found. Key: image_id."""

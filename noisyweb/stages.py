@@ -7,11 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
-from noisyweb.copies import Index, candidates
+from noisyweb.copies import Candidates, Index, candidates
 from noisyweb.embedding import Vectors, pairs_above
 from noisyweb.hashes import Described
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Load, Match, Prover
+
+CLOSE_RADIUS, CLOSE_GUESSES = 18, 6
+"""Bits of 64 between views, and guesses tried either way, where two images are known to have a copy in common."""
 
 Pairs = dict[tuple[int, int], Match]
 """Rows of two images each, and how one is a copy of the other."""
@@ -23,6 +26,9 @@ class Stage(Protocol):
     def pairs(self, left: Described, right: Described | None, progress: Progress = silent) -> Pairs:
         """The copies between two sets, or the pairs i < j of ``left`` where ``right`` is None."""
 
+    def closely(self, left: Described, right: Described) -> Pairs:
+        """The same for a few images that are known to have a copy in common, looked at with more care."""
+
 
 class ByViews:
     """Cropped, padded, mirrored and rotated copies: candidates by their views, proven from the pixels.
@@ -32,15 +38,23 @@ class ByViews:
     """
 
     def __init__(self, radius: int) -> None:
-        self._prover = Prover(radius)
+        self._prover, self._close_prover = Prover(radius), Prover(radius, max_faces=256)
 
     def pairs(self, left: Described, right: Described | None, progress: Progress = silent) -> Pairs:
         """See `Stage`; either image may be part of the other."""
-        index = None if right is None else Index.of(right.views)
-        found = candidates(Index.of(left.views), index)
-        other = right or left
-        questions = [(left.ids[i], other.ids[j], guesses) for (i, j), guesses in found.items()]
-        proofs = self._prover.prove_all(questions, _either(left, other), progress)
+        found = candidates(Index.of(left.views), None if right is None else Index.of(right.views))
+        return self._proven(found, left, right or left, self._prover, progress)
+
+    def closely(self, left: Described, right: Described) -> Pairs:
+        """See `Stage`: views may be further apart, and more than one guess is tried."""
+        found = candidates(Index.of(left.views), Index.of(right.views), CLOSE_RADIUS, CLOSE_GUESSES)
+        return self._proven(found, left, right, self._close_prover, silent)
+
+    def _proven(
+        self, found: Candidates, left: Described, right: Described, prover: Prover, progress: Progress
+    ) -> Pairs:
+        questions = [(left.ids[i], right.ids[j], guesses) for (i, j), guesses in found.items()]
+        proofs = prover.prove_all(questions, _either(left, right), progress)
         return {pair: match for pair, match in zip(found, proofs, strict=True) if match is not None}
 
 
@@ -65,6 +79,10 @@ class ByEmbedding:
                 if right is not None or i < j:
                     found[i, j] = Match("embedding", None, round(min(cosine, 1.0), 4))
         return found
+
+    def closely(self, left: Described, right: Described) -> Pairs:
+        """See `Stage`."""
+        return self.pairs(left, right)
 
     def _of(self, ids: Sequence[str]) -> tuple[list[int], Vectors]:
         rows = [row for row, image_id in enumerate(ids) if image_id in self._vectors]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from noisyweb.copies import Index, candidates
+from noisyweb.copies import VIEW_RADIUS, Index, candidates
 from noisyweb.dedup import DEFAULT_RADIUS, dedup
 from noisyweb.dedup_clean import ids_digest
 from noisyweb.dedup_groups import nearest_kept
@@ -25,6 +25,7 @@ from noisyweb.hashes import known_hashes
 from noisyweb.imageset import ImageSet
 from noisyweb.phash import phash
 from noisyweb.proof import Match, Prover
+from noisyweb.stages import CLOSE_GUESSES, CLOSE_RADIUS
 from noisyweb.views import views
 from noisyweb.workspace import Workspace
 from tests.web import photo
@@ -355,15 +356,16 @@ def test_every_dropped_image_is_itself_a_copy_of_the_one_that_stays(
         if row["kind"] == "near" and row["agreement"] is None:
             assert row["distance"] == (hashes[0] ^ hashes[1]).bit_count() <= DEFAULT_RADIUS
         else:
-            assert prove_pair(*pair) is not None
+            assert prove_pair(*pair, CLOSE_RADIUS, CLOSE_GUESSES) is not None
     left = [image_id for image_id in order if image_id not in gone]
     for n, one in enumerate(left):  # and no two that stay are copies
         assert all(scene[one] != scene[two] or prove_pair(place.get(one), place.get(two)) is None for two in left[:n])
 
 
-def prove_pair(first: bytes, second: bytes) -> Match | None:
+def prove_pair(first: bytes, second: bytes, radius: int = VIEW_RADIUS, most: int = 1) -> Match | None:
     images = {"a": first, "b": second}
-    guesses = candidates(Index.of([views(faces(data) or []) for data in images.values()]), None).get((0, 1), [])
+    index = Index.of([views(faces(data) or []) for data in images.values()])
+    guesses = candidates(index, None, radius, most).get((0, 1), [])
     return Prover(DEFAULT_RADIUS).prove_all([("a", "b", guesses)], lambda ids: [images[one] for one in ids])[0]
 
 
@@ -459,3 +461,24 @@ def test_many_pairs_in_a_block_do_not_fill_the_memory() -> None:
     found = nearest_kept(hashes, 32, first_block=2048, max_pairs=1000)
     assert found == nearest_kept(hashes, 32, first_block=3000)
     assert len(found) > 2990
+
+
+def test_borders_do_not_make_an_image_the_largest(tmp_path: Path) -> None:
+    original = jpeg(large(1))
+    padded = jpeg(ImageOps.expand(large(1), 60, "white"))
+    place = workspace(tmp_path, [("padded", 0, padded), ("original", 0, original)])
+    dedup(place)
+    assert {data: place.get(row["kept_id"]) for (data, _), row in dropped(place).items()} == {padded: original}
+
+
+def test_two_copies_of_one_image_that_goes_are_compared_with_each_other(tmp_path: Path) -> None:
+    """A rotated copy that is larger stays; a crop is a copy of the original, and must not stay with it."""
+    original = large(3, (360, 270))
+    rotated = jpeg(original.rotate(4, Image.Resampling.BICUBIC).resize((480, 360), Image.Resampling.BICUBIC))
+    crop = jpeg(original.crop((18, 20, 345, 260)))
+    place = workspace(tmp_path, [("r", 0, rotated), ("o", 0, jpeg(original)), ("c", 0, crop)])
+    dedup(place)
+    assert {data: place.get(row["kept_id"]) for (data, _), row in dropped(place).items()} == {
+        jpeg(original): rotated,
+        crop: rotated,
+    }
