@@ -80,7 +80,8 @@ def _copies(images: Described, stage: Stage, progress: Progress) -> dict[str, Fo
     for b, a in sorted(linked):
         if a not in gone and b not in gone:
             found = stage.closely(images.part([images.ids[a]]), images.part([images.ids[b]]))
-            gone.update({b: (a, match) for match in found.values()})
+            if found:
+                gone[b] = (a, found[0, 0])
     return {images.ids[j]: Found(images.ids[i], match) for j, (i, match) in gone.items()}
 
 
