@@ -80,8 +80,9 @@ def _described(
     def read() -> Iterator[tuple[str, bytes]]:
         for row, data in zip(rows, images.load(rows), strict=True):
             if data is not None:
-                places.setdefault(image_id(data), row)
-                yield image_id(data), data
+                found = image_id(data)
+                places.setdefault(found, row)
+                yield found, data
 
     what = f"hash {what}"
     load = loader(images, places)

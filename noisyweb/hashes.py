@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import tee
 
 import numpy as np
@@ -44,10 +45,14 @@ class Described:
 
     def part(self, ids: Sequence[str]) -> Described:
         """Some of them, in the order asked for; ids that are not among them are left out."""
-        places = {image_id: place for place, image_id in enumerate(self.ids)}
-        rows = [places[image_id] for image_id in ids if image_id in places]
+        rows = [self._places[image_id] for image_id in ids if image_id in self._places]
         views = [self.views[row] for row in rows]
         return Described([self.ids[row] for row in rows], self.hashes[rows], views, self.load)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where each image stands: asked for once for every image that is compared closely."""
+        return {image_id: place for place, image_id in enumerate(self.ids)}
 
 
 def describe_new(

@@ -35,6 +35,7 @@ from typing import Any
 import crawl_web
 import psutil
 import pyarrow.parquet as pq
+from peers import peer_python
 
 PROGRAM = Path(sys.executable).parent / "noisyweb"
 PEER_SCRIPT = Path(__file__).with_name("peer_img2dataset.py")
@@ -218,22 +219,6 @@ def _memory_bytes(process: psutil.Process) -> int:
         return 0
 
 
-def peer_python(given: str | None, cache: Path) -> str:
-    """The interpreter that has img2dataset; its environment is made if there is none."""
-    if given:
-        if not Path(given).is_file():
-            raise SystemExit(f"--peer-python {given}: no such file")
-        return given
-    folder = cache / "img2dataset"
-    python = folder / "bin/python"
-    if not (folder / "installed").exists():
-        print(f"making an environment with {', '.join(PEER_PACKAGES)} in {folder}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEER_PACKAGES], check=True)
-        (folder / "installed").touch()
-    return str(python)
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What one side did.
@@ -375,7 +360,10 @@ def main() -> None:
     parser.add_argument("--quiet-s", type=float, default=60.0, help="longest wait for other programs before each run")
     options = parser.parse_args()
     sides = options.sides.split(",")
-    python = peer_python(options.peer_python, options.cache) if "peer" in sides else ""
+    python = ""
+    if "peer" in sides:
+        folder = options.cache / "img2dataset"
+        python = peer_python(options.peer_python, folder, PEER_PACKAGES, option="--peer-python")
     folder = crawl_web.photographs(options.images, options.cache)
     for letter in options.only.split(","):
         scenario = SCENARIOS[letter]

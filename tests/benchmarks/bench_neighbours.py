@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from peers import peer_python
 
 REPO = Path(__file__).parents[2]
 SHARED = REPO.parent / "shared" / "data"
@@ -135,24 +136,6 @@ def run(python: str, script: str, *arguments: object) -> dict[str, Any]:
         raise SystemExit(f"exit status {done.returncode}\n{done.stderr[-3000:]}")
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
-
-
-def peer_python(given: str | None) -> str | None:
-    """The interpreter that has faiss; its environment is made if there is none."""
-    if given == "none":
-        return None
-    if given:
-        if not Path(given).is_file():
-            raise SystemExit(f"--peer {given}: no such file")
-        return given
-    folder = CACHE / "faiss"
-    python = folder / "bin/python"
-    if not (folder / "installed").exists():
-        print(f"making an environment with {', '.join(PEER_PACKAGES)} in {folder}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEER_PACKAGES], check=True)
-        (folder / "installed").touch()
-    return str(python)
 
 
 def random_hashes(count: int, radius: int) -> tuple[Hashes, npt.NDArray[np.int64]]:
@@ -354,7 +337,7 @@ def main() -> None:
     parser.add_argument("--engines", default="flat,multihash", help="faiss's indices")
     options = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
-    options.peer = peer_python(options.peer)
+    options.peer = None if options.peer == "none" else peer_python(options.peer, CACHE / "faiss", PEER_PACKAGES)
     options.peer_sizes = [int(size) for size in options.peer_sizes.split(",")]
     kinds = options.kinds.split(",")
     real = np.load(options.real or real_hashes()) if "real" in kinds else np.zeros((0, 4), np.uint64)

@@ -16,7 +16,6 @@ import io
 import json
 import logging
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peers
 
 METHODS = ("PHash", "DHash", "WHash", "AHash")
 DEFAULT_THRESHOLD = 10
@@ -42,20 +42,9 @@ def peer_python(given: str | None) -> str | None:
     """
     if given == "none":
         return None
-    if given:
-        if not Path(given).is_file():
-            raise SystemExit(f"--peer {given}: no such file")
-        return given
     folder = Path(tempfile.gettempdir()) / "noisyweb-bench" / "imagededup"
-    python = folder / "bin/python"
-    if not (folder / "installed").exists():
-        print(f"making an environment with {PACKAGE} in {folder}", flush=True)
-        constraints = Path(__file__).resolve().parents[2] / "constraints.txt"  # a torch without CUDA
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", "-c", str(constraints), PACKAGE]
-        subprocess.run(command, check=True)
-        (folder / "installed").touch()
-    return str(python)
+    constraints = Path(__file__).resolve().parents[2] / "constraints.txt"  # a torch without CUDA
+    return peers.peer_python(given, folder, [PACKAGE], constraints=constraints)
 
 
 def methods() -> list[Any]:
