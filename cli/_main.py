@@ -11,7 +11,22 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 
 from noisyweb import __version__
-from noisyweb.cli import build, crawl, datasets, dedup, demo, export, label, show, train, verify
+from noisyweb.cli import (
+    build,
+    crawl,
+    datasets,
+    dedup,
+    demo,
+    export,
+    label_import,
+    label_invite,
+    label_serve,
+    label_simulate,
+    label_status,
+    show,
+    train,
+    verify,
+)
 from noisyweb.errors import NoisywebError
 
 P = ParamSpec("P")
@@ -79,9 +94,11 @@ for command in (
     app.command()(one_line_errors(command))
 
 labels = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Collect votes and work out verdicts.")
-labels.command("import")(one_line_errors(label.import_))
-labels.command("simulate")(one_line_errors(label.simulate))
-labels.command("status")(one_line_errors(label.status))
+labels.command("serve")(one_line_errors(label_serve.serve))
+labels.command("invite")(one_line_errors(label_invite.invite))
+labels.command("import")(one_line_errors(label_import.import_))
+labels.command("simulate")(one_line_errors(label_simulate.simulate))
+labels.command("status")(one_line_errors(label_status.status))
 app.add_typer(labels, name="label")
 
 

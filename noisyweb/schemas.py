@@ -148,23 +148,61 @@ VOTES = pa.schema(
         pa.field("annotator", pa.string(), nullable=False),
         pa.field("answer", pa.string(), nullable=False),  # yes | no | unsure
         pa.field("backend", pa.string(), nullable=False),  # where the vote came from
+        pa.field("is_weak", pa.bool_()),  # a machine's guess, not enough for a verdict; null: no
+        pa.field("seconds", pa.float32()),  # from seeing the image to answering; null: not measured
+        pa.field("answered_at", pa.timestamp("ms", tz="UTC")),  # null: not told
     ]
 )
 """One annotator's answer to "is this a <class>?". Key: (image_id, label, annotator)."""
 
+VISION_LABELS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # key
+        pa.field(
+            "labels",  # as Cloud Vision gave them, best first; null: it gave none, see error
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("mid", pa.string()),  # Knowledge Graph id; may be empty
+                        pa.field("description", pa.string()),  # in English
+                        pa.field("score", pa.float32()),  # 0..1
+                        pa.field("topicality", pa.float32()),
+                    ]
+                )
+            ),
+        ),
+        pa.field("error", pa.string()),  # why there are no labels: google.rpc code and message, or not-an-image, ...
+        pa.field("retry", pa.bool_(), nullable=False),  # the error may pass: the next run sends the image again
+        pa.field("model", pa.string()),  # the model that was asked; null: the image was not sent
+        pa.field("answered_at", pa.string(), nullable=False),  # UTC, ISO 8601
+    ]
+)
+"""What Cloud Vision's label detection said of images, kept since it is paid for. Key: image_id."""
+
 ANSWERS = ("yes", "no", "unsure")
+
+KNOWN = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("answer", pa.string(), nullable=False),  # yes | no
+    ]
+)
+"""Clean images whose answer is known, hidden among the questions to measure annotators. Key: (image_id, label)."""
 
 VERDICTS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("label", pa.int32(), nullable=False),
         pa.field("is_clean", pa.bool_()),  # null: undecided
-        pa.field("votes_yes", pa.int32(), nullable=False),
+        pa.field("votes_yes", pa.int32(), nullable=False),  # weak ones are in these three only where they count
         pa.field("votes_no", pa.int32(), nullable=False),
         pa.field("votes_total", pa.int32(), nullable=False),  # with the unsure ones
         pa.field("agreement", pa.float32()),  # share of decisive votes with the majority, 0.5..1; null: none
         pa.field("status", pa.string(), nullable=False),  # decided | undecided
         pa.field("reason", pa.string()),  # tie, too few votes
+        pa.field("posterior", pa.float32()),  # probability that the image is what was asked, 0..1; null: not known
+        pa.field("method", pa.string()),  # the consensus method that decided
     ]
 )
 """The consensus of an image's votes. Key: (image_id, label)."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from noisyweb.errors import LabelError
+from noisyweb.question_index import QuestionIndex, codes
 from noisyweb.schemas import ANSWERS, VOTES
 from noisyweb.workspace import Workspace
 
@@ -37,18 +41,36 @@ def questions(workspace: Workspace) -> pa.Table:
     Returns:
         A table of `QUESTIONS`; the URL is the first in alphabetical order where an image was found at several.
     """
-    dropped = set(zip(*workspace.read("duplicates").select(["image_id", "label"]).to_pydict().values(), strict=True))
-    names = workspace.class_names()
-    asked: dict[tuple[int, str], str] = {}
-    for row in workspace.read("images").select(["url", "label", "image_id"]).to_pylist():
-        if row["image_id"] is not None and (row["image_id"], row["label"]) not in dropped:
-            key = (row["label"], row["image_id"])
-            asked[key] = min(row["url"], asked.get(key, row["url"]))
-    rows = [
-        {"image_id": image_id, "label": label, "class_name": names[label], "url": asked[label, image_id]}
-        for label, image_id in sorted(asked)
+    names = pa.array(workspace.class_names(), pa.string())
+    images = workspace.read("images").select(["url", "label", "image_id"])
+    images = images.filter(pc.is_valid(images["image_id"]))
+    dropped = QuestionIndex.of(workspace.read("duplicates")).places(images) >= 0
+    images = images.filter(pa.array(~dropped))
+    index = QuestionIndex.of(images)
+    urls, url = codes(images["url"])
+    by_question = np.lexsort((url, index.row))
+    first = by_question[np.searchsorted(index.row[by_question], np.arange(len(index)))]
+    columns = [
+        index.image_ids,
+        pa.array(index.labels),
+        names.take(pa.array(index.labels)),
+        urls.take(pa.array(url[first])),
     ]
-    return pa.Table.from_pylist(rows, schema=QUESTIONS)
+    return pa.table(dict(zip(QUESTIONS.names, columns, strict=True)), schema=QUESTIONS)
+
+
+def as_votes(columns: pa.Table | Mapping[str, Any]) -> pa.Table:
+    """A table of `noisyweb.schemas.VOTES` from its columns in any order; optional ones may be left out.
+
+    Args:
+        columns: at least image_id, label, annotator, answer and backend.
+    """
+    table = columns if isinstance(columns, pa.Table) else pa.table(dict(columns))
+    for field in VOTES:
+        if field.name not in table.column_names:
+            assert field.nullable, f"votes need the column {field.name}"
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(VOTES.names).cast(VOTES)
 
 
 def add(workspace: Workspace, tables: Iterable[pa.Table]) -> VoteReport:
@@ -56,24 +78,38 @@ def add(workspace: Workspace, tables: Iterable[pa.Table]) -> VoteReport:
 
     Args:
         workspace: where they go.
-        tables: of `noisyweb.schemas.VOTES`.
+        tables: of `noisyweb.schemas.VOTES`; see `as_votes`.
 
     Raises:
         LabelError: an answer is none of yes, no and unsure. Nothing is written then.
     """
-    votes = {(row["image_id"], row["label"], row["annotator"]): row for row in workspace.fold("votes").to_pylist()}
-    counts = {"new": 0, "changed": 0, "same": 0}
-    for table in tables:
-        for row in table.select(VOTES.names).to_pylist():
-            if row["answer"] not in ANSWERS:
-                known = ", ".join(ANSWERS)
-                raise LabelError(f"answer {row['answer']!r} by {row['annotator']}: expected one of {known}")
-            key = (row["image_id"], row["label"], row["annotator"])
-            earlier = votes.get(key)
-            same = earlier is not None and earlier["answer"] == row["answer"]
-            counts["new" if earlier is None else "same" if same else "changed"] += 1
-            votes[key] = row
-    if counts["new"] or counts["changed"]:
-        ordered = [votes[key] for key in sorted(votes, key=lambda key: (key[1], key[0], key[2]))]
-        workspace.write("votes", pa.Table.from_pylist(ordered, schema=VOTES))
-    return VoteReport(**counts)
+    old = workspace.fold("votes")
+    whole = pa.concat_tables([old, *(as_votes(table) for table in tables)]).combine_chunks()
+    _check_answers(whole)
+    if whole.num_rows == 0:
+        return VoteReport(0, 0, 0)
+    names, answers = ["label", "image_id", "annotator"], whole["answer"].to_numpy(zero_copy_only=False)
+    # a row index at the end keeps rows of one key in the order in which they came
+    rows = pa.table({name: whole[name] for name in names} | {"row": pa.array(np.arange(whole.num_rows))})
+    order = pc.sort_indices(rows, [(name, "ascending") for name in (*names, "row")]).to_numpy()
+    ordered = rows.take(pa.array(order)).combine_chunks()
+    follows = np.ones(whole.num_rows, bool)  # is of the same key as the row before it
+    follows[0] = False
+    for name in names:
+        column = ordered[name]
+        follows[1:] &= pc.equal(column.slice(1), column.slice(0, whole.num_rows - 1)).to_numpy(zero_copy_only=False)
+    repeats = follows & (answers[order] == np.roll(answers[order], 1))
+    added = order >= old.num_rows
+    counts = (added & ~follows, added & follows & ~repeats, added & repeats)
+    report = VoteReport(*(int(np.count_nonzero(which)) for which in counts))
+    if report.new or report.changed:
+        last = np.append(~follows[1:], True)
+        workspace.write("votes", whole.take(pa.array(order[last])))
+    return report
+
+
+def _check_answers(votes: pa.Table) -> None:
+    known = pc.is_in(votes["answer"], pa.array(ANSWERS))
+    if not pc.all(known, min_count=0).as_py():
+        [row] = votes.filter(pc.invert(known)).slice(0, 1).to_pylist()
+        raise LabelError(f"answer {row['answer']!r} by {row['annotator']}: expected one of {', '.join(ANSWERS)}")

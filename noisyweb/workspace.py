@@ -44,7 +44,10 @@ TABLES: Tables = {
     "duplicates": (schemas.DUPLICATES, ("image_id", "label")),
     "clean_duplicates": (schemas.CLEAN_DUPLICATES, ("train_id",)),
     "votes": (schemas.VOTES, ("image_id", "label", "annotator")),
+    "vision_labels": (schemas.VISION_LABELS, ("image_id",)),
     "verdicts": (schemas.VERDICTS, ("image_id", "label")),
+    "known": (schemas.KNOWN, ("image_id", "label")),
+    "known_votes": (schemas.VOTES, ("image_id", "label", "annotator")),
 }
 """Every table's schema and key."""
 

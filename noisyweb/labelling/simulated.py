@@ -25,12 +25,10 @@ import pyarrow as pa
 from noisyweb.draws import row_keys, uniforms
 from noisyweb.errors import LabelError
 from noisyweb.labelling._truth import truth_of_questions
-from noisyweb.schemas import VOTES
+from noisyweb.votes import as_votes
+from noisyweb.wanted import FIRST, MORE
 
 NUM_PEOPLE = 40
-MORE = 2
-"""People asked in addition where the first do not all agree."""
-
 _ROWS_AT_ONCE = 4096
 Flags = npt.NDArray[np.bool_]
 
@@ -47,7 +45,7 @@ class Crowd:
         unsure: probability of "unsure".
     """
 
-    first: int = 3
+    first: int = FIRST
     skill: float = 0.95
     spread: float = 0.04
     lookalike: float = 0.07
@@ -124,7 +122,7 @@ def collect(questions: pa.Table, options: Mapping[str, str]) -> Iterator[pa.Tabl
         LabelError: an option is not what it should be, the truth cannot be read, or it does not know an image.
     """
     crowd = Crowd(
-        first=int(_number(options, "annotators", 3, 1, NUM_PEOPLE - MORE, whole=True)),
+        first=int(_number(options, "annotators", FIRST, 1, NUM_PEOPLE - MORE, whole=True)),
         skill=_number(options, "skill", 0.95, 0.0, 1.0),
     )
     seed = int(_number(options, "seed", 0, -(2**63), 2**63, whole=True))
@@ -134,11 +132,8 @@ def collect(questions: pa.Table, options: Mapping[str, str]) -> Iterator[pa.Tabl
         images, labels = part["image_id"].to_pylist(), part["label"].to_pylist()
         votes = vote(images, labels, is_right[rows], is_hard[rows], crowd, seed)
         backend = pa.array(["simulated"] * votes.num_rows, pa.string())
-        yield (
-            votes.rename_columns(["image_id", "label", "annotator", "answer"])
-            .append_column("backend", backend)
-            .cast(VOTES)
-        )
+        named = votes.rename_columns(["image_id", "label", "annotator", "answer"])
+        yield as_votes(named.append_column("backend", backend))
 
 
 def _number(

@@ -1,0 +1,92 @@
+"""``noisyweb label status``: what has been voted, how well, and what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from noisyweb.cli._labels import Folder, print_verdicts, refresh
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from noisyweb.tally import Tally
+    from noisyweb.workspace import Workspace
+
+CLASSES = 10
+
+
+def status(
+    workspace: Folder = Path("workspace"),
+    price: Annotated[
+        float | None, typer.Option(min=0.0, help="What a vote costs, to show what the missing ones do.")
+    ] = None,
+    annotators: Annotated[int, typer.Option(min=0, help="How many annotators to list, those with most votes.")] = 20,
+    worth: Annotated[int, typer.Option(min=0, help="How many of the images worth another vote to list.")] = 0,
+    worth_file: Annotated[
+        Path | None, typer.Option(help="Write all images with votes to this CSV file, the least sure first.")
+    ] = None,
+) -> None:
+    """Show what has been voted, how far annotators agree, and what is missing.
+
+    \b
+    Examples:
+      noisyweb label status --workspace workspace
+      noisyweb label status --price 0.05 --worth 20 --worth-file next.csv
+    """
+    from noisyweb.agreement import agreement
+    from noisyweb.cli._vote_view import alpha_line, effort_line, worth_lines
+    from noisyweb.consensus_settings import read_settings
+    from noisyweb.effort import effort
+    from noisyweb.tally import tally
+    from noisyweb.votes import questions
+    from noisyweb.workspace import Workspace
+
+    place = Workspace(workspace)
+    asked = questions(place)
+    refresh(place)
+    print_verdicts(place)
+    settings = read_settings(place.folder)
+    votes = place.read("votes")
+    counted = tally(votes, settings.count_weak)
+    typer.echo(alpha_line(agreement(counted)))
+    _print_funnel(place, asked)
+    typer.echo(effort_line(effort(asked, votes, counted, settings.min_votes), price))
+    _print_annotators(place, votes, counted, annotators)
+    if worth or worth_file is not None:
+        from noisyweb.worth import worth as least_sure
+        from noisyweb.worth import write_worth
+
+        table = least_sure(asked, place.read("verdicts"))
+        if worth:
+            for line in worth_lines(table, worth):
+                typer.echo(line)
+        if worth_file is not None:
+            write_worth(table, worth_file)
+            typer.echo(f"{worth_file}: {table.num_rows:,} questions with votes, the least sure first")
+
+
+def _print_funnel(place: Workspace, asked: pa.Table) -> None:
+    """Images at each step, and the classes that lack most verdicts."""
+    from noisyweb.cli._vote_view import printable
+    from noisyweb.funnel import by_class, total
+
+    names, rows = place.class_names(), by_class(place, asked)
+    typer.echo("  ".join(f"{name} {count:,}" for name, count in total(rows).items()))
+    missing = [(row["unique"] - row["decided"], names[label], row) for label, row in enumerate(rows)]
+    short = sorted((row for row in missing if row[0]), key=lambda row: (-row[0], row[1]))
+    if short:
+        typer.echo(f"{len(short)} of {len(names)} classes have images without a verdict; the most:")
+    for count, name, row in short[:CLASSES]:
+        typer.echo(f"  {printable(name)}: {count:,} of {row['unique']:,} without a verdict, {row['wrong']:,} wrong")
+
+
+def _print_annotators(place: Workspace, votes: pa.Table, counted: Tally, count: int) -> None:
+    from noisyweb.annotators import annotators
+    from noisyweb.cli._vote_view import annotator_lines
+
+    table = annotators(votes, counted, place.read("known"), place.read("known_votes"))
+    for line in annotator_lines(table, count):
+        typer.echo(line)

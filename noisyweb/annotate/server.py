@@ -1,0 +1,182 @@
+"""Running the annotation page: one process, one port, until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from noisyweb.annotate.book import Book
+from noisyweb.errors import LabelError, MissingExtraError
+from noisyweb.workspace import Workspace
+
+if TYPE_CHECKING:
+    import uvicorn
+
+MAX_CONNECTIONS = 1_000
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """How the page is served.
+
+    Attributes:
+        host: address to listen at; this machine alone by default.
+        port: 0 for any free one.
+        origins: what browsers call it if a proxy stands in front, such as ``https://label.example.org``.
+        certificate, key: PEM files for https; both or neither.
+        first: votes a question gets at least.
+        known_share: how many known-answer questions come for each real one.
+        seed: of the order of the questions.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8100
+    origins: Sequence[str] = field(default=())
+    certificate: Path | None = None
+    key: Path | None = None
+    first: int = 3
+    known_share: float = 0.1
+    seed: int = 0
+
+
+def serve(workspace: Workspace, options: ServeOptions, ready: Callable[[str], None]) -> None:
+    """Serve the page until SIGINT or SIGTERM; `noisyweb.annotate.prepare.prepare` comes first.
+
+    Call it from the main thread.
+
+    Args:
+        workspace: whose questions are asked.
+        options: how.
+        ready: called with the page's address, without a slash at the end, once it can be opened.
+
+    Raises:
+        LabelError: the port is taken, the address is not this machine's, or another server serves this workspace.
+        MissingExtraError: starlette or uvicorn is not installed.
+    """
+    try:
+        import starlette  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise MissingExtraError(error.name or "starlette", "label", "the annotation page") from error
+    with _only_one(workspace.folder), _listening(options) as listener:
+        scheme = "https" if options.certificate else "http"
+        host, port = listener.getsockname()[:2]
+        address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        _check_certificate(options)
+        config = uvicorn.Config(
+            "unused",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            ws="none",
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=5,
+            ssl_certfile=options.certificate,
+            ssl_keyfile=options.key,
+        )
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+        with _application(workspace, options, f"noisyweb-{port}", scheme == "https") as app:
+            config.app = app
+            server = uvicorn.Server(config)
+            _run(server, listener, lambda: ready(address))
+
+
+def _check_certificate(options: ServeOptions) -> None:
+    if options.certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(options.certificate, options.key)
+    except (OSError, ssl.SSLError) as error:
+        raise LabelError(
+            f"https: {options.certificate} and {options.key} cannot be used ({error}); expected a certificate and its "
+            "key as PEM files"
+        ) from None
+
+
+def _run(server: uvicorn.Server, listener: socket.socket, ready: Callable[[], None]) -> None:
+    import asyncio
+
+    async def run() -> None:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if server.started:
+            ready()
+        await serving
+
+    # uvicorn ends in good order at SIGINT and SIGTERM, and then raises the signal again.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(run())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _application(workspace: Workspace, options: ServeOptions, cookie: str, is_secure: bool) -> Iterator[object]:
+    from noisyweb.annotate.app import AnnotationApp
+    from noisyweb.annotate.handout import Handout
+    from noisyweb.annotate.pictures import Pictures
+    from noisyweb.annotate.prepare import references
+    from noisyweb.annotate.writer import Writer
+
+    reader, written = Book(workspace.folder), Book(workspace.folder)
+    handout = Handout(reader.questions(), first=options.first, known_share=options.known_share, seed=options.seed)
+    for question, annotator, answer in reader.answers():
+        if handout.question(question) is not None:
+            handout.answered(annotator, question, None, answer)
+    writer = Writer(written)
+    try:
+        yield AnnotationApp(
+            reader,
+            writer,
+            handout,
+            Pictures(workspace.store, references(workspace)),
+            workspace.class_names(),
+            reader.samples(),
+            cookie=cookie,
+            is_secure=is_secure,
+        ).asgi(options.origins)
+    finally:
+        writer.close()
+        reader.close()
+        written.close()
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Two servers would not know of each other's answers and hand out too many questions."""
+    with (folder / ".labels.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabelError(
+                f"workspace {folder}: its annotation page is open already; stop that server first"
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _listening(options: ServeOptions) -> Iterator[socket.socket]:
+    try:
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        listener = socket.create_server((options.host, options.port), family=family, backlog=256)
+    except (OSError, OverflowError) as error:
+        raise LabelError(
+            f"annotation page: cannot listen at {options.host} port {options.port} ({error}); "
+            "name another with --host and --port"
+        ) from None
+    with listener:
+        yield listener
