@@ -23,6 +23,7 @@ from noisyweb.cli import (
     label_serve,
     label_simulate,
     label_status,
+    label_vision,
     show,
     train,
     verify,
@@ -98,6 +99,7 @@ labels.command("serve")(one_line_errors(label_serve.serve))
 labels.command("invite")(one_line_errors(label_invite.invite))
 labels.command("import")(one_line_errors(label_import.import_))
 labels.command("simulate")(one_line_errors(label_simulate.simulate))
+labels.command("vision")(one_line_errors(label_vision.vision))
 labels.command("status")(one_line_errors(label_status.status))
 app.add_typer(labels, name="label")
 

@@ -44,7 +44,7 @@ class PageServer:
     """
 
     def __init__(self, folder: Path, annotators: Sequence[str], *options: str) -> None:
-        self._folder, self._annotators, self._options = folder, annotators, options
+        self.folder, self._annotators, self._options = folder, annotators, options
         self.links: dict[str, str] = {}
         self.address, self.said = "", ""
         self._clients: list[Annotator] = []
@@ -63,7 +63,7 @@ class PageServer:
 
     def start(self, *options: str, port: int = 0) -> None:
         """Start it, and wait until it says that it is open."""
-        command = [str(PROGRAM), "label", "serve", "--workspace", str(self._folder), "--port", str(port)]
+        command = [str(PROGRAM), "label", "serve", "--workspace", str(self.folder), "--port", str(port)]
         self.process = subprocess.Popen(
             [*command, *self._options, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
