@@ -1,37 +1,49 @@
-"""Votes from a file: CSV, JSON lines or Parquet, one vote a row.
+"""Votes from a file, in one of the formats of `noisyweb.vote_formats`.
 
 Options:
-    path: the file; its suffix (.csv, .jsonl or .ndjson, .parquet) says what it is.
-
-Columns: ``image_id`` or ``url``; ``class`` (or ``class_name`` or ``label``: a name, or an index into the
-vocabulary); ``annotator``; ``answer``: yes, no or unsure, or y, n, 1, 0, true, false, ?.
+    path: the file; its suffix (.csv, .jsonl, .ndjson or .json, .parquet) says how to read it.
+    format: one of the formats; left out: the only one that the file's columns fit.
+    skip_unknown: "true" leaves out what fits no question instead of refusing the file.
+    annotator_columns: of the format wide.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from noisyweb import plugins
 from noisyweb.errors import LabelError
-from noisyweb.schemas import VOTES
+from noisyweb.vote_formats._book import Book, Misfits
+from noisyweb.vote_formats._file import VoteFile, open_votes
+from noisyweb.vote_formats._row import shown
 
-SYNONYMS: Mapping[str, str] = {
-    **dict.fromkeys(("yes", "y", "1", "true", "t"), "yes"),
-    **dict.fromkeys(("no", "n", "0", "false", "f"), "no"),
-    **dict.fromkeys(("unsure", "u", "?", "maybe", "unknown"), "unsure"),
-}
-CLASS_COLUMNS = ("class", "class_name", "label")
-ROWS_AT_ONCE = 65_536
+FORMATS = "noisyweb.vote_formats"
 
-Row = Mapping[str, Any]
+_SHOWN_COLUMNS = 12
+
+
+@dataclass(frozen=True)
+class ImportedVotes:
+    """What a file says.
+
+    Attributes:
+        votes: of `noisyweb.schemas.VOTES`, in the order of the file.
+        format: the file's format.
+        num_rows: rows of the file.
+        skipped: rows that fit no question, by reason; empty unless they were to be skipped.
+        silent: rows, or parts of them, that rightly are no vote, by reason.
+    """
+
+    votes: pa.Table
+    format: str
+    num_rows: int
+    skipped: tuple[Misfits, ...]
+    silent: Mapping[str, int]
 
 
 def collect(questions: pa.Table, options: Mapping[str, str]) -> Iterator[pa.Table]:
@@ -41,121 +53,83 @@ def collect(questions: pa.Table, options: Mapping[str, str]) -> Iterator[pa.Tabl
         questions: image_id, label, class_name and url of every question.
         options: see the module.
 
+    Yields:
+        Tables of `noisyweb.schemas.VOTES`.
+
     Raises:
-        LabelError: the file cannot be read, lacks a column, or speaks of images, classes or answers that
-            there are none of; the message names the first and says how many. Nothing is yielded then.
+        LabelError: see `read_votes`. Nothing is yielded then.
+        UnknownNameError: there is no such format.
     """
-    path = Path(options["path"]).expanduser()
-    read = _READERS.get(path.suffix.lower())
-    if read is None:
-        raise LabelError(f"{path}: what is a {path.suffix or 'file without suffix'}? expected .csv, .jsonl or .parquet")
-    if not path.is_file():
-        raise LabelError(f"{path}: no such file; expected votes as CSV, JSON lines or Parquet")
-    book = _Book(questions)
-    votes = [vote for number, row in enumerate(read(path), start=1) for vote in book.votes(path, number, row)]
-    book.complain(path)
-    rows = iter(votes)
-    while batch := list(islice(rows, ROWS_AT_ONCE)):
-        yield pa.Table.from_pylist(batch, schema=VOTES)
+    own = {name: value for name, value in options.items() if name not in ("path", "format", "skip_unknown")}
+    skip_unknown = options.get("skip_unknown") == "true"
+    yield read_votes(options["path"], questions, options.get("format"), own, skip_unknown=skip_unknown).votes
 
 
-class _Book:
-    """Looks votes up among the questions and keeps count of those that fit none."""
+def read_votes(
+    path: str | Path,
+    questions: pa.Table,
+    format_name: str | None = None,
+    options: Mapping[str, str] | None = None,
+    *,
+    skip_unknown: bool = False,
+    class_names: Sequence[str] | None = None,
+) -> ImportedVotes:
+    """Read a file of votes and look all of them up among the questions.
 
-    def __init__(self, questions: pa.Table) -> None:
-        columns = questions.select(["image_id", "label", "class_name", "url"]).to_pydict()
-        self._asked = set(zip(columns["image_id"], columns["label"], strict=True))
-        self._labels = dict(zip(columns["class_name"], columns["label"], strict=True))
-        self._labels.update({str(n): n for n in columns["label"] if str(n) not in self._labels})
-        self._ids: dict[str, set[str]] = defaultdict(set)
-        for image_id, url in zip(columns["image_id"], columns["url"], strict=True):
-            self._ids[url].add(image_id)
-        self._images = set(columns["image_id"])
-        self._strangers: dict[str, list[str]] = defaultdict(list)
+    Args:
+        path: the file.
+        questions: image_id, label, class_name and url of every question.
+        format_name: one of `noisyweb.vote_formats`; None for the only one that the columns fit.
+        options: the format's own.
+        skip_unknown: leave out what fits no question: unknown images, classes and answers.
+        class_names: the vocabulary; left out: the classes of the questions.
 
-    def votes(self, path: Path, number: int, row: Row) -> Iterator[dict[str, Any]]:
-        """The vote of one row, or none if something about it is unknown."""
-        name = _value(row, *CLASS_COLUMNS)
-        image_id, url = _value(row, "image_id"), _value(row, "url")
-        annotator, answer = _value(row, "annotator"), _value(row, "answer")
-        image = image_id or url
-        given = {"image_id or url": image, "class": name, "annotator": annotator, "answer": answer}
-        missing = [column for column, value in given.items() if not value]
-        if missing or image is None or name is None or annotator is None or answer is None:
-            raise LabelError(f"{path}: row {number} has no {missing[0]}; expected the columns {', '.join(given)}")
-        label, said = self._labels.get(name), SYNONYMS.get(answer.lower())
-        ids = {image_id} & self._images if image_id else self._ids.get(image, set())
-        asked = sorted(each for each in ids if (each, label) in self._asked)
-        if label is None:
-            self._strangers["class"].append(name)
-        elif said is None:
-            self._strangers["answer"].append(answer)
-        elif not ids:
-            self._strangers["image"].append(image)
-        elif not asked:
-            self._strangers["pair of image and class"].append(f"{image} / {name}")
-        else:
-            for each in asked:
-                yield {"image_id": each, "label": label, "annotator": annotator, "answer": said, "backend": "file"}
-
-    def complain(self, path: Path) -> None:
-        """Raise `LabelError` about the first row that fits no question, if there is one."""
-        hints = {
-            "class": "is none of the workspace's classes that have images",
-            "answer": f"is no answer; expected one of {', '.join(SYNONYMS)}",
-            "image": "is not among the workspace's unique images",
-            "pair of image and class": "is not a question of this workspace: the image was found for another class",
-        }
-        for thing, values in self._strangers.items():
-            rows = f"{len(values):,} row{'s are' if len(values) > 1 else ' is'} like that"
-            raise LabelError(f"{path}: {thing} {values[0]!r} {hints[thing]}; {rows}; no vote was imported")
+    Raises:
+        LabelError: the file cannot be read, is of no or of several formats, a row cannot be understood, or, unless
+            it is to be skipped, speaks of images, classes or answers that there are none of. The message names the
+            first row and says how many there are.
+        UnknownNameError: there is no such format.
+    """
+    file, options = open_votes(Path(path).expanduser()), options or {}
+    name, module = _format(file, format_name, options)
+    book = Book(questions, class_names)
+    module.read(file, book, options)
+    if book.misfits and not skip_unknown:
+        raise _misfit_error(file.path, list(book.misfits.values()))
+    return ImportedVotes(book.votes(), name, book.num_rows, tuple(book.misfits.values()), dict(book.silent))
 
 
-def _value(row: Row, *columns: str) -> str | None:
-    """The first of some columns that is there and not empty, as text."""
-    for column in columns:
-        value = row.get(column)
-        if value is not None and str(value).strip():
-            return str(value).strip()
-    return None
+def _format(file: VoteFile, name: str | None, options: Mapping[str, str]) -> tuple[str, ModuleType]:
+    """The format asked for, or the only one that has the options and fits the file."""
+    known = plugins.names(FORMATS) if name is None else [name]
+    formats = {each: plugins.load(FORMATS, "vote format", each) for each in known}
+    able = {each: module for each, module in formats.items() if set(options) <= set(module.OPTIONS)}
+    if not able:
+        unknown = ", ".join(sorted(options))
+        raise LabelError(f"{file.path}: the format {' or '.join(known)} has no option {unknown}; leave it out")
+    if name is not None or (options and len(able) == 1):  # an option that only one format has names it
+        [(chosen, module)] = able.items()
+        return chosen, module
+    fitting = [(each, module) for each, module in able.items() if module.fits(file)]
+    if len(fitting) == 1:
+        return fitting[0]
+    found = ", ".join(shown(column, 40) for column in file.columns[:_SHOWN_COLUMNS])
+    found += ", ..." if len(file.columns) > _SHOWN_COLUMNS else ""
+    if fitting:
+        several = " and of ".join(each for each, _ in fitting)
+        raise LabelError(f"{file.path}: its columns ({found}) are those of {several}; choose one with --format")
+    expected = "; ".join(f"{each}: {module.SUMMARY}" for each, module in able.items())
+    if not file.columns:
+        raise LabelError(f"{file.path}: it is empty; expected votes: {expected}")
+    raise LabelError(f"{file.path}: its columns ({found}) are those of no known format; expected {expected}")
 
 
-def _csv(path: Path) -> Iterator[Row]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            yield from csv.DictReader(handle)
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _json_lines(path: Path) -> Iterator[Row]:
-    try:
-        with path.open(encoding="utf-8-sig") as handle:
-            for number, line in enumerate(handle, start=1):
-                if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise LabelError(f"{path}: line {number} is not a JSON object; expected one vote a line")
-                    yield row
-    except (ValueError, RecursionError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _parquet(path: Path) -> Iterator[Row]:
-    try:
-        for batch in pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE):
-            yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> LabelError:
-    return LabelError(f"{path}: cannot be read as votes ({(str(error).splitlines() or [''])[0]})")
-
-
-_READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
-    ".csv": _csv,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
-    ".parquet": _parquet,
-}
+def _misfit_error(path: Path, misfits: Sequence[Misfits]) -> LabelError:
+    first = misfits[0]
+    rows = f"{first.num_rows:,} row{'s are' if first.num_rows > 1 else ' is'} like that"
+    others = sum(other.num_rows for other in misfits[1:])
+    more = f" and {others:,} unfit in another way" if others else ""
+    return LabelError(
+        f"{path}: row {first.first_row}: {first.thing} {first.first} {first.reason}; {rows}{more}; "
+        "no vote was imported; --skip-unknown leaves such rows out"
+    )
