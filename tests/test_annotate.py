@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from noisyweb.annotate.book import FILE, Book
 from noisyweb.annotate.roster import annotators, invite, revoke
 from noisyweb.annotate.writer import Writer
 from noisyweb.errors import CorruptFileError, LabelError
-from noisyweb.votes import questions
+from noisyweb.schemas import VOTES
+from noisyweb.votes import add, questions
 from noisyweb.workspace import Workspace
 from tests.annotation import NAMES, Annotator, PageServer, make_workspace
 from tests.conftest import CLASSES, Program, assert_refused, make_tiny_set
@@ -185,6 +187,22 @@ def test_clean_images_stand_beside_and_known_answers_among_the_questions(tmp_pat
     before = Book(workspace.folder).questions()
     with PageServer(workspace.folder, ["anna"], *options):  # the same ones again, no new ones
         assert Book(workspace.folder).questions() == before
+
+
+def test_votes_of_other_ways_are_not_asked_for_again(workspace: Workspace) -> None:
+    asked = questions(workspace).to_pylist()
+    columns = [
+        {**row, "annotator": f"imported {n}", "answer": "yes", "backend": "file"} for row in asked for n in range(2)
+    ]
+    machine = [
+        {**row, "annotator": "robot", "answer": "no", "backend": "google-vision", "is_weak": True} for row in asked
+    ]
+    add(workspace, [pa.Table.from_pylist([*columns, *machine], schema=VOTES)])
+    with PageServer(workspace.folder, ["anna", "bob"]) as server:
+        assert len(answer_all(server.client("anna"))) == 15
+        assert answer_all(server.client("bob")) == []
+        server.stop()
+    assert workspace.read("verdicts")["votes_yes"].to_pylist() == [3] * 15
 
 
 def test_what_dedup_drops_is_asked_no_longer_but_its_answers_stay(server: PageServer, workspace: Workspace) -> None:

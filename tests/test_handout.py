@@ -66,6 +66,17 @@ def test_taking_an_answer_back_opens_the_question() -> None:
     assert handout.take("bob", 1, now=0) == []
 
 
+def test_answers_of_an_earlier_time_and_of_elsewhere_count() -> None:
+    handout = make(3, known=2, known_share=0)
+    elsewhere = [(None, "q0", "yes")] * 3 + [(None, "q1", "no")]
+    handout.load([("anna", "q1", "no"), ("anna", "k0", "yes"), ("anna", "gone", "yes"), *elsewhere])
+    assert (handout.num_open, handout.num_wanted, handout.num_answered("anna")) == (2, 4, 2)
+    assert ids(handout.take("anna", 9, now=0)) == ["q2"]  # q0 has its votes, anna has seen q1
+    assert sorted(ids(handout.take("bob", 9, now=0))) == ["q1", "q2"]
+    assert handout.num_left("carl") == 2
+    assert ids(handout.take("carl", 9, now=0)) == ["q2"]  # bob holds the one vote that q1 still wants
+
+
 def test_questions_come_class_by_class() -> None:
     handout = make(60, classes=5)
     labels = [question.label for question in handout.take("anna", 60, now=0)]

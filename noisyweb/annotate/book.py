@@ -165,8 +165,8 @@ class Book:
     # -- answers ---------------------------------------------------------------------------------------
 
     def answers(self) -> Iterator[tuple[str, str, str]]:
-        """All that stand: (question, annotator, answer)."""
-        yield from self.sql.execute("SELECT question, annotator, answer FROM answers")
+        """All that stand: (annotator, question id, answer)."""
+        yield from self.sql.execute("SELECT annotator, question, answer FROM answers")
 
     def votes(self, *, known: bool) -> pa.Table:
         """The answers as a table of `noisyweb.schemas.VOTES`, sorted by (label, image_id, annotator).

@@ -7,7 +7,7 @@ questions of the same class are mixed in.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,28 @@ class Handout:
         """The question of that id; None if it is not asked."""
         place = self._place.get(question_id)
         return None if place is None else self.questions[place]
+
+    def load(self, answers: Iterable[tuple[str | None, str, str]]) -> None:
+        """Count many answers at once, before anybody is asked.
+
+        Args:
+            answers: (annotator, question id, answer); the annotator is None where the answer was given elsewhere. Those
+                to questions that are not asked are left out.
+        """
+        for annotator, question_id, answer in answers:
+            place = self._place.get(question_id)
+            if place is None:
+                continue
+            self._counts[answer][place] += 1
+            if annotator is not None:
+                person = self._person(annotator)
+                person.answered += 1
+                person.has_answered[place] = person.has_seen[place] = True
+        yes, no, unsure = (self._counts[each] for each in ("yes", "no", "unsure"))
+        self._wanted[:] = wanted(yes, no, unsure, self._first)
+        is_real = np.arange(len(self.questions)) < self.num_real
+        self._is_open = is_real & (yes + no + unsure < self._wanted)
+        self._has_room = self._is_open & (yes + no + unsure + self._leased < self._wanted)
 
     def answered(self, annotator: str, question_id: str, earlier: str | None, answer: str | None) -> None:
         """Count an answer, in the place of this annotator's earlier one; None for none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import logging
 import signal
 import socket
@@ -13,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noisyweb.annotate.book import Book
+from noisyweb.annotate.book import BACKEND, Book
 from noisyweb.errors import LabelError, MissingExtraError
 from noisyweb.workspace import Workspace
 
 if TYPE_CHECKING:
     import uvicorn
+
+    from noisyweb.annotate.handout import Handout
 
 MAX_CONNECTIONS = 1_000
 
@@ -134,9 +137,7 @@ def _application(workspace: Workspace, options: ServeOptions, cookie: str, is_se
 
     reader, written = Book(workspace.folder), Book(workspace.folder)
     handout = Handout(reader.questions(), first=options.first, known_share=options.known_share, seed=options.seed)
-    for question, annotator, answer in reader.answers():
-        if handout.question(question) is not None:
-            handout.answered(annotator, question, None, answer)
+    handout.load(itertools.chain(reader.answers(), _answers_elsewhere(workspace, handout)))
     writer = Writer(written)
     try:
         yield AnnotationApp(
@@ -153,6 +154,15 @@ def _application(workspace: Workspace, options: ServeOptions, cookie: str, is_se
         writer.close()
         reader.close()
         written.close()
+
+
+def _answers_elsewhere(workspace: Workspace, handout: Handout) -> Iterator[tuple[None, str, str]]:
+    """What people answered by other ways: an image that has its votes needs no more."""
+    ids = {(question.image_id, question.label): question.id for question in handout.questions}
+    votes = workspace.read("votes").select(["image_id", "label", "answer", "backend", "is_weak"]).to_pydict()
+    for image_id, label, answer, backend, is_weak in zip(*votes.values(), strict=True):
+        if backend != BACKEND and not is_weak and (image_id, label) in ids:
+            yield None, ids[image_id, label], answer
 
 
 @contextlib.contextmanager
