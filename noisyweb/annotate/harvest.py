@@ -39,6 +39,22 @@ def harvest(workspace: Workspace) -> bool:
     return bool(has_fewer or report.new or report.changed)
 
 
+def num_pending(workspace: Workspace) -> int:
+    """Answers of the page that the workspace's votes lack: given, changed or taken back since the last `harvest`."""
+    if not (workspace.folder / FILE).exists():
+        return 0
+    book = Book(workspace.folder, readonly=True)
+    try:
+        given = book.votes(known=False).select([*KEY, "answer"])
+    finally:
+        book.close()
+    votes = workspace.read("votes")
+    known = votes.filter(pc.equal(votes["backend"], BACKEND)).select([*KEY, "answer"])
+    missing = given.join(known, [*KEY, "answer"], join_type="left anti")
+    gone = known.select(KEY).join(given.select(KEY), KEY, join_type="left anti")
+    return int(missing.num_rows + gone.num_rows)
+
+
 def _drop_taken_back(workspace: Workspace, votes: pa.Table) -> bool:
     """Remove answers that came from the page before and were taken back there since."""
     earlier = workspace.fold("votes")
