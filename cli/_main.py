@@ -18,8 +18,11 @@ from noisyweb.cli import (
     dedup,
     demo,
     export,
+    label_consensus,
     label_import,
     label_invite,
+    label_pull,
+    label_push,
     label_serve,
     label_simulate,
     label_status,
@@ -99,7 +102,10 @@ labels.command("serve")(one_line_errors(label_serve.serve))
 labels.command("invite")(one_line_errors(label_invite.invite))
 labels.command("import")(one_line_errors(label_import.import_))
 labels.command("simulate")(one_line_errors(label_simulate.simulate))
+labels.command("push")(one_line_errors(label_push.push))
+labels.command("pull")(one_line_errors(label_pull.pull))
 labels.command("vision")(one_line_errors(label_vision.vision))
+labels.command("consensus")(one_line_errors(label_consensus.consensus))
 labels.command("status")(one_line_errors(label_status.status))
 app.add_typer(labels, name="label")
 

@@ -94,7 +94,7 @@ def choose_edition(dataset: Dataset, edition: str | None, workspace: Path | None
 
 
 def summary(built: Built) -> str:
-    """What was built, in one or two lines."""
+    """What was built, in a few lines."""
     by_kind = ", ".join(f"{name} {count:,}" for name, count in sorted(built.noise.items()) if name != "none")
     paths = built.num_rows - built.with_bytes
     lines = [
@@ -106,5 +106,7 @@ def summary(built: Built) -> str:
     ]
     if paths:
         lines.append(f"  {paths:,} rows carry a path only, no image")
+    if built.certainty is not None:
+        lines.append(f"  {built.certainty}")
     lines += [f"  {note}" for note in built.notes]
     return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Label Studio, a labelling server of one's own: questions go there as tasks, annotations come back as votes."""
