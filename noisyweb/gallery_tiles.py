@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from PIL import ExifTags, Image
-
-from noisyweb.decode import DAMAGE, NotUsableError, load, open_header, to_rgb
+from noisyweb.decode import DAMAGE
 from noisyweb.errors import NoisywebError, SourceError
 from noisyweb.gallery_facts import Dropped, Key, Pair, Row
 from noisyweb.progress import Progress
+from noisyweb.thumbnail import small_copy
 from noisyweb.urls import host_of
 from noisyweb.workspace import Workspace
 
@@ -150,25 +148,6 @@ class Tiles:
             return self.clean[image_id]() if image_id in self.clean else None
         except (NoisywebError, *DAMAGE):
             return None  # one image that cannot be read is no reason to show none
-
-
-def small_copy(data: bytes, side: int) -> tuple[bytes, tuple[int, int]] | None:
-    """A JPEG of an encoded image, ``side`` pixels at most, and the image's own size; None for a damaged one."""
-    try:
-        image = open_header(data)
-        width, height = image.size
-        if image.format == "JPEG":
-            image.draft(image.mode, (2 * side, 2 * side))  # twice as large as needed, so that nothing is lost
-        load(image)
-        if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):
-            width, height = height, width
-        picture = to_rgb(image)
-        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-        out = io.BytesIO()
-        picture.save(out, "JPEG", quality=78)
-    except (NotUsableError, *DAMAGE):
-        return None
-    return out.getvalue(), (width, height)
 
 
 def bits_text(distance: int) -> str:

@@ -22,10 +22,11 @@ from noisyweb.gallery import gallery
 from noisyweb.gallery_draw import BEYOND, LINE, MAX_LINES, WIDTH, WITHIN, chart, printable, sheet
 from noisyweb.gallery_facts import Pair, near_radius, nearest, sampled
 from noisyweb.gallery_page import Content, page
-from noisyweb.gallery_tiles import MAX_TILES, Group, Tile, interleave, packed, small_copy
+from noisyweb.gallery_tiles import MAX_TILES, Group, Tile, interleave, packed
 from noisyweb.imageset import ImageSet
 from noisyweb.phash import phash
 from noisyweb.schemas import DUPLICATES, HASHES
+from noisyweb.thumbnail import small_copy
 from noisyweb.workspace import Workspace
 from tests.web import photo
 

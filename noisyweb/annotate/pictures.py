@@ -7,8 +7,8 @@ from collections import OrderedDict
 
 from noisyweb.decode import NotUsableError, sniff
 from noisyweb.errors import SourceError
-from noisyweb.gallery_tiles import small_copy
 from noisyweb.store import ImageStore
+from noisyweb.thumbnail import small_copy
 
 MAX_BYTES = 300_000
 """Larger files are made smaller: annotators may be on a phone."""
