@@ -39,11 +39,12 @@ def collect(place: Workspace, backend: str, options: Mapping[str, str], min_vote
 
 def refresh(place: Workspace) -> None:
     """Take in what the annotation page has collected, and work out the verdicts if that changed anything."""
-    from noisyweb.annotate.harvest import harvest
+    from noisyweb.annotate.harvest import harvest, is_pending
     from noisyweb.consensus import update
 
-    with place.locked():
-        if harvest(place):
+    if is_pending(place):  # else nobody else is kept from writing
+        with place.locked():
+            harvest(place)
             update(place)
 
 

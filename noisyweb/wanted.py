@@ -14,12 +14,8 @@ import numpy.typing as npt
 
 FIRST, MORE, MAX_VOTES = 3, 2, 9
 
-Counts = npt.NDArray[np.int32]
 
-
-def wanted(
-    yes: npt.ArrayLike, no: npt.ArrayLike, unsure: npt.ArrayLike, first: int = FIRST
-) -> npt.NDArray[np.int64]:
+def wanted(yes: npt.ArrayLike, no: npt.ArrayLike, unsure: npt.ArrayLike, first: int = FIRST) -> npt.NDArray[np.int64]:
     """Votes that each question wants in all, given those it has; as many as it has where it is closed.
 
     Args:
@@ -36,4 +32,5 @@ def wanted(
     most = max(MAX_VOTES, first + MORE)
     more = np.where(votes < first + MORE, first + MORE, np.where(settled, votes, votes + 1))
     target = np.where(votes < first, first, np.where(alike, votes, np.minimum(more, most)))
-    return np.maximum(target, votes)
+    result: npt.NDArray[np.int64] = np.maximum(target, votes)
+    return result

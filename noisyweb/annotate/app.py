@@ -128,9 +128,10 @@ class AnnotationApp:
     async def work(self, request: Request) -> Response:
         """Take answers and give questions: one round trip for both.
 
-        Asked with ``{"votes": [{"id", "answer", "seconds"}], "held": [id], "want": n, "same_class": bool}``, where held
-        are the questions that the page still has; answered with ``{"annotator", "saved": n, "refused": [id], "tasks":
-        [{"id", "label", "class_name", "samples"}], "progress": {"answered", "open", "left", "questions"}}``.
+        Asked with ``{"annotator", "votes": [{"id", "answer", "seconds"}], "held": [id], "want": n, "same_class"}``:
+        whose answers they are, if the page knows, and the questions that it still has. Answered with
+        ``{"annotator", "saved": n, "refused": [id], "tasks": [{"id", "label", "class_name", "samples"}],
+        "progress": {"answered", "open", "left", "questions"}}``.
         An answer may be sent again if the reply was lost: it counts once.
         """
         annotator = self._annotator(request)
@@ -141,6 +142,8 @@ class AnnotationApp:
         if asked is None:
             return JSONResponse({"error": "expected votes, held, want and same_class as the page sends them"}, 400)
         votes, held, want, same_class = asked
+        if body.get("annotator") not in (None, annotator):  # browsers share the session among their tabs
+            return JSONResponse({"error": f"this browser is signed in as {annotator} now"}, 409)
         valid = [vote for vote in votes if vote.question in self._known_ids]
         if valid:
             now_ms = time.time_ns() // 1_000_000

@@ -142,21 +142,21 @@ class Handout:
                 self._lease(person, place, now)
         found: list[int] = []
         while len(found) < count:
-            place = self._next(person, self._labels[found[0]] if found and same_class else None)
-            if place is None:
+            following = self._next(person, int(self._labels[found[0]]) if found and same_class else None)
+            if following is None:
                 break
-            surprise = self._surprise(person, annotator, place)
+            surprise = self._surprise(person, annotator, following)
             if surprise is not None:
-                person.surprised_before = place
+                person.surprised_before = following
                 found.append(surprise)
                 self._lease(person, surprise, now)
             if len(found) < count:
-                found.append(place)
-                self._lease(person, place, now)
-                person.cursor = place + 1
+                found.append(following)
+                self._lease(person, following, now)
+                person.cursor = following + 1
         return [self.questions[place] for place in found]
 
-    def _next(self, person: _Person, label: np.int32 | None) -> int | None:
+    def _next(self, person: _Person, label: int | None) -> int | None:
         """The first question with room that this person has not seen, from where they are on, then from the start."""
         for start, end in ((person.cursor, self.num_real), (0, person.cursor)):
             free = self._has_room[start:end] & ~person.has_seen[start:end]

@@ -12,50 +12,48 @@ from noisyweb.workspace import Workspace
 KEY = ["label", "image_id", "annotator"]
 
 
-def harvest(workspace: Workspace) -> bool:
+def harvest(workspace: Workspace) -> None:
     """Add the page's answers to the votes, and those on known images to ``known_votes``. Can be done at any time.
 
     Keep the workspace `locked` meanwhile. The verdicts are not worked out.
-
-    Returns:
-        Whether any vote is new, another or gone.
 
     Raises:
         CorruptFileError: the page's book is damaged.
     """
     if not (workspace.folder / FILE).exists():
-        return False
+        return
     book = Book(workspace.folder)
     try:
         known, known_votes = book.known(), book.votes(known=True)
         votes = book.votes(known=False)
     finally:
         book.close()
-    has_fewer = _drop_taken_back(workspace, votes)
-    report = add(workspace, [votes])
+    _drop_taken_back(workspace, votes)
+    add(workspace, [votes])
     for name, table in (("known", known), ("known_votes", known_votes)):
         if not table.equals(workspace.read(name)):
             workspace.write(name, table)
-    return bool(has_fewer or report.new or report.changed)
 
 
-def num_pending(workspace: Workspace) -> int:
-    """Answers of the page that the workspace's votes lack: given, changed or taken back since the last `harvest`."""
+def is_pending(workspace: Workspace) -> bool:
+    """Whether there are answers that the votes lack: given, changed or taken back since the last `harvest`."""
     if not (workspace.folder / FILE).exists():
-        return 0
+        return False
     book = Book(workspace.folder, readonly=True)
     try:
-        given = book.votes(known=False).select([*KEY, "answer"])
+        given, known = book.votes(known=False), book.votes(known=True)
     finally:
         book.close()
     votes = workspace.read("votes")
-    known = votes.filter(pc.equal(votes["backend"], BACKEND)).select([*KEY, "answer"])
-    missing = given.join(known, [*KEY, "answer"], join_type="left anti")
-    gone = known.select(KEY).join(given.select(KEY), KEY, join_type="left anti")
-    return int(missing.num_rows + gone.num_rows)
+    taken = votes.filter(pc.equal(votes["backend"], BACKEND))
+    said = [*KEY, "answer"]
+    return not (
+        given.select(said).equals(taken.select(said))
+        and known.select(said).equals(workspace.read("known_votes").select(said))
+    )
 
 
-def _drop_taken_back(workspace: Workspace, votes: pa.Table) -> bool:
+def _drop_taken_back(workspace: Workspace, votes: pa.Table) -> None:
     """Remove answers that came from the page before and were taken back there since."""
     earlier = workspace.fold("votes")
     from_page = earlier.filter(pc.equal(earlier["backend"], BACKEND)).select(KEY)
@@ -64,4 +62,3 @@ def _drop_taken_back(workspace: Workspace, votes: pa.Table) -> bool:
         workspace.write(
             "votes", earlier.join(gone, KEY, join_type="left anti").sort_by([(name, "ascending") for name in KEY])
         )
-    return bool(gone.num_rows)

@@ -20,6 +20,7 @@ from noisyweb.workspace import Workspace
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.applications import Starlette
 
     from noisyweb.annotate.handout import Handout
 
@@ -74,25 +75,23 @@ def serve(workspace: Workspace, options: ServeOptions, ready: Callable[[str], No
         host, port = listener.getsockname()[:2]
         address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
         _check_certificate(options)
-        config = uvicorn.Config(
-            "unused",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            lifespan="off",
-            ws="none",
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=5,
-            ssl_certfile=options.certificate,
-            ssl_keyfile=options.key,
-        )
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         with _application(workspace, options, f"noisyweb-{port}", scheme == "https") as app:
-            config.app = app
-            server = uvicorn.Server(config)
-            _run(server, listener, lambda: ready(address))
+            config = uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                lifespan="off",
+                ws="none",
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=5,
+                ssl_certfile=options.certificate,
+                ssl_keyfile=options.key,
+            )
+            _run(uvicorn.Server(config), listener, lambda: ready(address))
 
 
 def _check_certificate(options: ServeOptions) -> None:
@@ -128,7 +127,7 @@ def _run(server: uvicorn.Server, listener: socket.socket, ready: Callable[[], No
 
 
 @contextlib.contextmanager
-def _application(workspace: Workspace, options: ServeOptions, cookie: str, is_secure: bool) -> Iterator[object]:
+def _application(workspace: Workspace, options: ServeOptions, cookie: str, is_secure: bool) -> Iterator[Starlette]:
     from noisyweb.annotate.app import AnnotationApp
     from noisyweb.annotate.handout import Handout
     from noisyweb.annotate.pictures import Pictures

@@ -70,6 +70,7 @@ async function talk() {
     const votes = outbox().slice(0, 100);
     const ahead = isGrid ? GRID : AHEAD;
     const reply = await call("api/work", {
+      annotator,
       votes: votes.map(({ id, answer, seconds }) => ({ id, answer, seconds })),
       held: held(),
       want: Math.max(0, ahead - queue.length),
@@ -79,6 +80,7 @@ async function talk() {
       signIn("");
       return;
     }
+    if (reply.status === 409) return location.reload(); // another tab of this browser signed somebody else in
     if (reply.status !== 200) throw new Error(reply.body.error);
     // No session yet, so no outbox: this was the call that said whose it is.
     const isNew = annotator !== reply.body.annotator;
@@ -132,6 +134,7 @@ async function enter(name, token) {
   try {
     const reply = await call("api/sign-in", { name, token });
     if (reply.status !== 200) return signIn(reply.body.error);
+    if (annotator !== null && annotator !== reply.body.annotator) return location.reload();
   } catch {
     return signIn("the server does not answer");
   }
