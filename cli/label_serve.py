@@ -47,13 +47,14 @@ def serve(
     from noisyweb.annotate.links import check_origin, link, owner_name
     from noisyweb.annotate.prepare import prepare
     from noisyweb.annotate.roster import annotators, checked_name, invite
-    from noisyweb.annotate.server import ServeOptions
+    from noisyweb.annotate.server import ServeOptions, check_packages
     from noisyweb.annotate.server import serve as serve_page
     from noisyweb.cli._bars import bars
     from noisyweb.dataset import load_dataset
     from noisyweb.errors import LabelError
     from noisyweb.workspace import Workspace
 
+    check_packages()
     place = Workspace(workspace)
     origins = [check_origin(each) for each in origin or []]
     if (certificate is None) != (key is None):

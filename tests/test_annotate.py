@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -306,6 +307,20 @@ def test_bad_options_are_one_line(noisyweb: Program, workspace: Workspace, serve
     empty.set_class_names(NAMES)
     assert_refused(noisyweb("label", "serve", "--workspace", empty.folder), "no unique images to ask about")
     assert_refused(noisyweb("label", "serve", "--workspace", tmp_path / "none"), "no such folder")
+
+
+def test_without_starlette_one_line_says_what_to_install(workspace: Workspace) -> None:
+    code = """
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "uvicorn" else find(name, *rest)
+from noisyweb.cli import main
+main()
+"""
+    command = [sys.executable, "-c", code, "label", "serve", "--workspace", str(workspace.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert_refused(done, "annotation page needs uvicorn, which is not installed; pip install 'noisyweb[label]'")
+    assert not (workspace.folder / FILE).exists()
 
 
 def test_a_book_that_is_none(tmp_path: Path) -> None:

@@ -104,8 +104,11 @@ def test_anothers_token_opens_only_their_own_door(server: PageServer) -> None:
     assert server.stranger("anna").sign_in(bobs).status_code == 403
     mallory = server.stranger("bob")
     assert mallory.sign_in(bobs).status_code == 200
-    reply = mallory.http.post("/api/work", json={"annotator": "anna", "want": 1})
-    assert reply.json()["annotator"] == "bob"  # who one is, is the session's to say
+    assert mallory.work(want=1)["annotator"] == "bob"  # who one is, is the session's to say
+    task = mallory.work(want=1)["tasks"][0]["id"]
+    votes = [{"id": task, "answer": "yes"}]
+    reply = mallory.http.post("/api/work", json={"annotator": "anna", "votes": votes})
+    assert (reply.status_code, reply.json()) == (409, {"error": "this browser is signed in as bob now"})
 
 
 def test_the_session_cookie_is_out_of_reach_of_scripts_and_sites(server: PageServer) -> None:

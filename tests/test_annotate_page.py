@@ -216,6 +216,25 @@ def test_a_phone_can_answer_by_its_buttons(small: PageServer, browser: Browser) 
     context.close()
 
 
+def test_a_tab_whose_session_became_anothers_sends_nothing_in_their_name(tmp_path: Path, browser: Browser) -> None:
+    workspace = make_workspace(tmp_path / "w", (20, 0, 0))
+    with PageServer(workspace.folder, ["anna", "bob"]) as server:
+        anna = Person(browser, server.links["anna"], "anna")
+        expect(anna.page.locator("#image img")).to_be_visible()
+        bobs = anna.context.new_page()  # in the same browser
+        bobs.goto(server.links["bob"])
+        expect(bobs.locator("#progress")).to_contain_text("you answered 0")
+        anna.page.wait_for_function("() => document.querySelector('#image img').complete")
+        anna.page.keyboard.press("y")
+        expect(anna.page.locator("#progress")).to_contain_text("you answered 0")  # the tab is bob's now
+        assert answers(workspace.folder) == {}
+        anna.page.goto("about:blank")
+        anna.page.goto(server.links["anna"])  # anna comes back; her answer was kept in the browser
+        expect(anna.page.locator("#progress")).to_contain_text("you answered 1")
+        assert answers(workspace.folder) == {"yes": 1}
+        anna.context.close()
+
+
 def test_a_hostile_class_name_is_text(tmp_path: Path, browser: Browser) -> None:
     workspace = make_workspace(tmp_path / "w", (2,), [HOSTILE])
     with PageServer(workspace.folder, ["anna"]) as server:

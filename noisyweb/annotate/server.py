@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.util
 import itertools
 import logging
 import signal
@@ -51,6 +52,13 @@ class ServeOptions:
     seed: int = 0
 
 
+def check_packages() -> None:
+    """Raise `MissingExtraError` where starlette or uvicorn is not installed."""
+    for package in ("starlette", "uvicorn"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "label", "the annotation page")
+
+
 def serve(workspace: Workspace, options: ServeOptions, ready: Callable[[str], None]) -> None:
     """Serve the page until SIGINT or SIGTERM; `noisyweb.annotate.prepare.prepare` comes first.
 
@@ -65,11 +73,9 @@ def serve(workspace: Workspace, options: ServeOptions, ready: Callable[[str], No
         LabelError: the port is taken, the address is not this machine's, or another server serves this workspace.
         MissingExtraError: starlette or uvicorn is not installed.
     """
-    try:
-        import starlette  # noqa: F401
-        import uvicorn
-    except ImportError as error:
-        raise MissingExtraError(error.name or "starlette", "label", "the annotation page") from error
+    check_packages()
+    import uvicorn
+
     with _only_one(workspace.folder), _listening(options) as listener:
         scheme = "https" if options.certificate else "http"
         host, port = listener.getsockname()[:2]
