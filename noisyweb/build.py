@@ -25,6 +25,7 @@ from noisyweb.atomic import replacing_folder
 from noisyweb.blend import Blend, BlendInput, blend_levels
 from noisyweb.build_leaks import DRAWN_CHECK, LeakCheck, refuse_leaks
 from noisyweb.card import check_documents, write_documents
+from noisyweb.certainty import Certainty
 from noisyweb.dataset import Dataset
 from noisyweb.errors import CorruptFileError, OutputError, SourceError
 from noisyweb.imageset import ImageSet
@@ -50,6 +51,7 @@ class Built:
         with_bytes: rows that carry their image; the others carry a path only.
         notes: what a user should know about the inputs.
         seconds: wall time.
+        certainty: of a set with web images that annotators judged: how sure its level is, since they err.
     """
 
     folder: Path
@@ -60,6 +62,7 @@ class Built:
     with_bytes: int
     notes: tuple[str, ...]
     seconds: float
+    certainty: Certainty | None = None
 
     @property
     def num_wrong(self) -> int:
@@ -140,10 +143,21 @@ def build(
         for data in train.load(range(len(train))):
             if data is not None:
                 clean_ids.setdefault(image_id(data), "a clean training image")
-    for (folder, info), blend in zip(targets.items(), blends, strict=True):
-        built, _ = _write(folder, info, train, pool, blend, module.NOISE, inputs, clean_ids, True, progress)
+    certainties = _certainties(pool, blends)
+    for (folder, info), blend, certainty in zip(targets.items(), blends, certainties, strict=True):
+        built, _ = _write(folder, info, train, pool, blend, module.NOISE, inputs, clean_ids, True, progress, certainty)
         yield built
     write_documents(root)
+
+
+def _certainties(pool: ImageSet | None, blends: Sequence[Blend]) -> list[Certainty | None]:
+    """How sure each level is; None where no annotator judged, or no web image has come in."""
+    used = [blend.pool_row[blend.pool_row >= 0] for blend in blends]
+    draws = pool.wrong_draws() if pool is not None and pool.wrong_draws is not None and any(map(len, used)) else None
+    return [
+        draws.certainty(rows, len(blend.labels)) if draws is not None and len(rows) else None
+        for rows, blend in zip(used, blends, strict=True)
+    ]
 
 
 def _write(
@@ -157,6 +171,7 @@ def _write(
     clean_ids: Mapping[str, str],
     overwrite: bool,
     progress: Progress,
+    certainty: Certainty | None = None,
 ) -> tuple[Built, frozenset[str]]:
     """Write one folder whole; also give the ids of its images."""
     start = time.perf_counter()
@@ -183,7 +198,7 @@ def _write(
             notes += (f"{shared:,} training images are also validation images, byte for byte: accuracies will flatter",)
         counts = Counter(rows.column("noise").to_pylist())
         options = {key: value for key, value in info.items() if key != "class_names"}
-        result = {
+        result: dict[str, Any] = {
             "rows": rows.num_rows,
             "wrong": rows.num_rows - counts["none"],
             "noise": dict(counts),
@@ -192,6 +207,8 @@ def _write(
                 clean.labels[blend.is_wrong], minlength=len(clean.class_names)
             ).tolist(),
         }
+        if certainty is not None:
+            result["certainty"] = certainty.record()
         content = {
             "options": options,
             "classes": {"number": len(clean.class_names), "sha256": lock.class_digest(clean.class_names)},
@@ -204,7 +221,7 @@ def _write(
             _check_same_bytes(folder, temporary)
     asked = num_wrong(blend.level, len(clean))
     seconds = time.perf_counter() - start
-    built = Built(folder, info, rows.num_rows, asked, dict(counts), with_bytes, notes, seconds)
+    built = Built(folder, info, rows.num_rows, asked, dict(counts), with_bytes, notes, seconds, certainty)
     assert built.num_wrong == asked, "the blend must be exact"
     return built, frozenset(rows.column("image_id").to_pylist())
 

@@ -15,6 +15,7 @@ from typing import Any
 from noisyweb import lock
 from noisyweb.atomic import replacing_file
 from noisyweb.attribution import CREDITS, attribution_text, cell
+from noisyweb.certainty import Certainty
 from noisyweb.errors import OutputError
 from noisyweb.manifest import open_manifest
 
@@ -90,6 +91,8 @@ def _card(name: str, locks: Mapping[str, Mapping[str, Any]], licences: Mapping[s
     if licences:
         rollup = ", ".join(f"{cell(licence)} {count:,}" for licence, count in sorted(licences.items()))
         lines += [f"Licences of the web images: {rollup}. Credits: ATTRIBUTION.md.", ""]
+    known = {folder: Certainty.of_record(content["result"].get("certainty")) for folder, content in locks.items()}
+    lines += [f"- {folder}: {certainty}" for folder, certainty in known.items() if certainty is not None]
     lines += [f"- {cell(note)}" for note in _notes(locks)]
     lines += [
         "",

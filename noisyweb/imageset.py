@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from noisyweb.certainty import WrongDraws
 from noisyweb.dedup_record import DedupRecord
 from noisyweb.draws import Keys, row_keys
 
@@ -32,6 +33,8 @@ class ImageSet:
         votes_yes, votes_total: shape (N,); None if nobody voted.
         human_labels: shape (N, A), the labels that A annotators gave each image, -1 for none given.
         notes: what a user should know about them.
+        wrong_draws: of a pool that was voted on: draws which images are wrong after all the votes, which takes a while;
+            None, or giving None: the votes do not say.
         compared: of a crawled pool: what its images were compared with; None of other sets, of which nobody knows.
     """
 
@@ -48,6 +51,7 @@ class ImageSet:
     human_labels: Labels | None = None
     notes: tuple[str, ...] = field(default=())
     compared: DedupRecord | None = None
+    wrong_draws: Callable[[], WrongDraws | None] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -16,7 +16,7 @@ from noisyweb.consensus import majority
 from noisyweb.drawn.web import all_hits
 from noisyweb.errors import CorruptFileError
 from noisyweb.labelling.simulated import Crowd, vote
-from noisyweb.schemas import VOTES
+from noisyweb.votes import as_votes
 
 FILE = "cars/drawn_votes.parquet"
 """Where the bundled votes are, in ``noisyweb.manifests``."""
@@ -35,8 +35,8 @@ def simulate_votes(seed: int = 0) -> pa.Table:
 
 
 @cache
-def bundled_verdicts() -> pa.Table:
-    """The consensus of the bundled votes, a table of `noisyweb.schemas.VERDICTS` with URLs as image ids.
+def bundled_votes() -> pa.Table:
+    """The bundled votes, a table of `noisyweb.schemas.VOTES` with URLs as image ids.
 
     Raises:
         CorruptFileError: the bundled file is damaged.
@@ -47,5 +47,14 @@ def bundled_verdicts() -> pa.Table:
         except (pa.ArrowException, OSError) as error:
             raise CorruptFileError(f"{path}: damaged ({str(error).splitlines()[0]}); install noisyweb again") from error
     backend = pa.array(["simulated"] * votes.num_rows, pa.string())
-    columns = [votes["url"], votes["label"], votes["annotator"], votes["answer"], backend]
-    return majority(pa.table(dict(zip(VOTES.names, columns, strict=True))).cast(VOTES))
+    return as_votes(votes.rename_columns(["image_id", *votes.column_names[1:]]).append_column("backend", backend))
+
+
+@cache
+def bundled_verdicts() -> pa.Table:
+    """The consensus of the bundled votes, a table of `noisyweb.schemas.VERDICTS` with URLs as image ids.
+
+    Raises:
+        CorruptFileError: the bundled file is damaged.
+    """
+    return majority(bundled_votes())

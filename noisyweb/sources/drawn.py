@@ -14,12 +14,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 
+from noisyweb.certainty import wrong_draws
 from noisyweb.dataset import Section
 from noisyweb.drawn.draw import draw_car
 from noisyweb.drawn.pictures import draw_hit
 from noisyweb.drawn.truth import find_hit
 from noisyweb.drawn.vocabulary import cars, slug
-from noisyweb.drawn.votes import bundled_verdicts
+from noisyweb.drawn.votes import bundled_verdicts, bundled_votes
 from noisyweb.errors import DefinitionError
 from noisyweb.imageset import ImageSet
 from noisyweb.schemas import PROVENANCE_COLUMNS
@@ -63,6 +64,7 @@ def _pool() -> ImageSet:
     verdicts = [row for row in bundled_verdicts().to_pylist() if row["is_clean"] is False]
     hits = [hit for row in verdicts if (hit := find_hit(row["image_id"])) is not None]
     assert len(hits) == len(verdicts), "the bundled votes speak of images that the drawn web does not hold"
+    asked = pa.table({name: [row[name] for row in verdicts] for name in ("image_id", "label")})
     mistaken = sum(hit.is_right for hit in hits)
     columns = {name: pa.array([getattr(hit, name) for hit in hits], pa.string()) for name in PROVENANCE_COLUMNS}
     return ImageSet(
@@ -77,6 +79,7 @@ def _pool() -> ImageSet:
         votes_yes=np.array([row["votes_yes"] for row in verdicts], np.int32),
         votes_total=np.array([row["votes_total"] for row in verdicts], np.int32),
         notes=(f"{mistaken} of {len(hits)} pool images are right after all: the drawn annotators err too",),
+        wrong_draws=lambda: wrong_draws(bundled_votes(), asked),
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from noisyweb.certainty import wrong_draws
 from noisyweb.dataset import Section
 from noisyweb.dedup_clean import ids_digest
 from noisyweb.dedup_record import DedupRecord, read_record
@@ -41,17 +42,20 @@ def read(section: Section) -> ImageSet:
         for row in workspace.read("verdicts").to_pylist()
         if row["is_clean"] is False
     }
-    asked = questions(workspace).select(["image_id", "label", "url"]).to_pylist()
-    rows = [row for row in asked if (row["image_id"], row["label"]) in verdicts]
+    open_questions = questions(workspace).select(["image_id", "label", "url"]).to_pylist()
+    rows = [row for row in open_questions if (row["image_id"], row["label"]) in verdicts]
     votes = [verdicts[row["image_id"], row["label"]] for row in rows]
     ids = [row["image_id"] for row in rows]
+
+    labels = np.array([row["label"] for row in rows], np.int32)
+    asked = pa.table({"image_id": pa.array(ids, pa.string()), "label": pa.array(labels)})
 
     def load(indices: Sequence[int]) -> Iterator[bytes]:
         return (workspace.get(ids[index]) for index in indices)
 
     return ImageSet(
         names=ids,
-        labels=np.array([row["label"] for row in rows], np.int32),
+        labels=labels,
         class_names=names,
         load=load,
         paths=ids,
@@ -61,6 +65,8 @@ def read(section: Section) -> ImageSet:
         votes_yes=np.array([vote["votes_yes"] for vote in votes], np.int32),
         votes_total=np.array([vote["votes_total"] for vote in votes], np.int32),
         compared=_compared(workspace),
+        # all votes, also those on images that are right: the pool alone would make annotators look too good
+        wrong_draws=lambda: wrong_draws(workspace.read("votes"), asked),
     )
 
 
