@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from noisyweb.agreement import Agreement
-    from noisyweb.effort import Effort
+    from noisyweb.consensus.agreement import Agreement
+    from noisyweb.consensus.effort import Effort
 
 MAX_NAME = 40
 

@@ -39,11 +39,11 @@ def consensus(
       noisyweb label consensus --workspace workspace
       noisyweb label consensus --method dawid-skene --min-votes 5
     """
-    from noisyweb.agreement import agreement
     from noisyweb.cli._vote_view import alpha_line, lowest_lines
     from noisyweb.consensus import update
-    from noisyweb.consensus_settings import read_settings
-    from noisyweb.tally import tally
+    from noisyweb.consensus.agreement import agreement
+    from noisyweb.consensus.settings import read_settings
+    from noisyweb.consensus.tally import tally
     from noisyweb.workspace import Workspace
 
     place = Workspace(workspace)

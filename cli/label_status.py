@@ -12,7 +12,7 @@ from noisyweb.cli._labels import Folder, print_verdicts, refresh
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from noisyweb.tally import Tally
+    from noisyweb.consensus.tally import Tally
     from noisyweb.workspace import Workspace
 
 CLASSES = 10
@@ -36,11 +36,11 @@ def status(
       noisyweb label status --workspace workspace
       noisyweb label status --price 0.05 --worth 20 --worth-file next.csv
     """
-    from noisyweb.agreement import agreement
     from noisyweb.cli._vote_view import alpha_line, effort_line, worth_lines
-    from noisyweb.consensus_settings import read_settings
-    from noisyweb.effort import effort
-    from noisyweb.tally import tally
+    from noisyweb.consensus.agreement import agreement
+    from noisyweb.consensus.effort import effort
+    from noisyweb.consensus.settings import read_settings
+    from noisyweb.consensus.tally import tally
     from noisyweb.votes import questions
     from noisyweb.workspace import Workspace
 
@@ -56,8 +56,8 @@ def status(
     typer.echo(effort_line(effort(asked, votes, counted, settings.min_votes), price))
     _print_annotators(place, votes, counted, annotators)
     if worth or worth_file is not None:
-        from noisyweb.worth import worth as least_sure
-        from noisyweb.worth import write_worth
+        from noisyweb.consensus.worth import worth as least_sure
+        from noisyweb.consensus.worth import write_worth
 
         table = least_sure(asked, place.read("verdicts"))
         if worth:
@@ -84,8 +84,8 @@ def _print_funnel(place: Workspace, asked: pa.Table) -> None:
 
 
 def _print_annotators(place: Workspace, votes: pa.Table, counted: Tally, count: int) -> None:
-    from noisyweb.annotators import annotators
     from noisyweb.cli._vote_view import annotator_lines
+    from noisyweb.consensus.annotators import annotators
 
     table = annotators(votes, counted, place.read("known"), place.read("known_votes"))
     for line in annotator_lines(table, count):

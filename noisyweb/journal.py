@@ -61,8 +61,11 @@ def read_journal(path: Path, schema: pa.Schema) -> Iterator[dict[str, Any]]:
                 return
             try:
                 row = json.loads(line)
+                for field in schema:
+                    if field.nullable:  # an optional column of a later version
+                        row.setdefault(field.name, None)
                 complete = {field.name: _from_json(row[field.name], field.type) for field in schema}
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise CorruptFileError(
                     f"{path}: line {number} is damaged; delete that line (its row is done again) and run this again"
                 ) from error

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisyweb.agreement import Alpha, agreement, alpha
+from noisyweb.consensus.agreement import Alpha, agreement, alpha
+from noisyweb.consensus.tally import tally
 from noisyweb.schemas import VOTES
-from noisyweb.tally import tally
 from tests.test_consensus import table, weak
 
 

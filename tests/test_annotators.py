@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisyweb.annotators import ANNOTATORS, annotators
+from noisyweb.consensus.annotators import ANNOTATORS, annotators
+from noisyweb.consensus.tally import tally
 from noisyweb.errors import LabelError
 from noisyweb.schemas import KNOWN, VOTES
-from noisyweb.tally import tally
 from tests.test_consensus import all_votes, table, weak
 
 

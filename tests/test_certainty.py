@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.special import expit
 
-from noisyweb.ballots import Ballots
 from noisyweb.build import Built, build
 from noisyweb.certainty import Certainty, WrongDraws, posterior, wrong_draws
+from noisyweb.certainty.ballots import Ballots
+from noisyweb.certainty.spread import Spreads, find_spreads
+from noisyweb.certainty.two_coin import RATES, Prior, TwoCoin, log_density, mode
 from noisyweb.consensus import update
 from noisyweb.dataset import load_dataset
 from noisyweb.lock import LOCK_NAME, read_lock
 from noisyweb.sources import drawn
-from noisyweb.spread import Spreads, find_spreads
-from noisyweb.two_coin import RATES, Prior, TwoCoin, log_density, mode
 from noisyweb.verify import verify
 from noisyweb.votes import as_votes, questions
 from noisyweb.workspace import Workspace
@@ -56,8 +56,8 @@ def said(answers: dict[str, str], label: int = 0) -> list[Row]:
 
 def asked_of(votes: pa.Table) -> pa.Table:
     """All questions that there are votes on."""
-    ballots = Ballots.of(votes)
-    return pa.table({"image_id": ballots.image_ids, "label": pa.array(ballots.labels)})
+    index = Ballots.of(votes).index
+    return pa.table({"image_id": index.image_ids, "label": pa.array(index.labels)})
 
 
 @dataclasses.dataclass(frozen=True)

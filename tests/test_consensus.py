@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from noisyweb import plugins
 from noisyweb.consensus import majority, summary, update, verdicts_of
-from noisyweb.consensus_methods import _crowd, dawid_skene, glad
-from noisyweb.consensus_settings import ConsensusSettings, read_settings
+from noisyweb.consensus.methods import _crowd, dawid_skene, glad
+from noisyweb.consensus.settings import ConsensusSettings, read_settings
 from noisyweb.errors import CorruptFileError, LabelError, UnknownNameError
 from noisyweb.schemas import VERDICTS, VOTES
 from noisyweb.workspace import Workspace
@@ -168,7 +168,7 @@ def says_clean(verdicts: pa.Table) -> np.ndarray:
 
 
 def test_the_methods() -> None:
-    assert plugins.names("noisyweb.consensus_methods") == sorted(METHODS)
+    assert plugins.names("noisyweb.consensus.methods") == sorted(METHODS)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -393,8 +393,8 @@ def test_without_crowd_kit(tmp_path: Path) -> None:
 
 def test_importing_consensus_is_light() -> None:
     code = (
-        "import sys, noisyweb.consensus, noisyweb.consensus_methods.glad, noisyweb.consensus_methods.dawid_skene\n"
-        "import noisyweb.agreement, noisyweb.annotators\n"
+        "import sys, noisyweb.consensus, noisyweb.consensus.methods.glad, noisyweb.consensus.methods.dawid_skene\n"
+        "import noisyweb.consensus.agreement, noisyweb.consensus.annotators\n"
         "print([n for n in ('crowdkit', 'sklearn', 'nltk', 'pandas', 'torch', 'krippendorff') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPO, check=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from noisyweb.annotate.book import Question
 from noisyweb.annotate.handout import LEASE_S, Handout
-from noisyweb.wanted import MAX_VOTES, wanted
+from noisyweb.consensus.wanted import MAX_VOTES, wanted
 
 
 def make(num: int, classes: int = 1, known: int = 0, **options: object) -> Handout:

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from noisyweb.cli._vote_view import annotator_lines, printable
 from noisyweb.consensus import majority, update
-from noisyweb.effort import RECENT, Effort, effort, missing
+from noisyweb.consensus.effort import RECENT, Effort, effort, missing
+from noisyweb.consensus.tally import tally
+from noisyweb.consensus.wanted import wanted
+from noisyweb.consensus.worth import WORTH, entropy, worth, write_worth
 from noisyweb.errors import LabelError, OutputError
 from noisyweb.funnel import STEPS, by_class, funnel
 from noisyweb.schemas import DUPLICATES, KNOWN, VERDICTS, VOTES
-from noisyweb.tally import tally
 from noisyweb.votes import QUESTIONS, add, questions
-from noisyweb.wanted import wanted
 from noisyweb.workspace import Workspace
-from noisyweb.worth import WORTH, entropy, worth, write_worth
 from tests.conftest import Program, assert_refused
 from tests.test_annotators import timed
 from tests.test_consensus import all_votes, table, weak
@@ -194,7 +194,7 @@ def test_names_of_others_cannot_command_the_terminal() -> None:
 
 
 def test_only_so_many_annotators_are_listed() -> None:
-    from noisyweb.annotators import annotators
+    from noisyweb.consensus.annotators import annotators
 
     votes = table([(f"{n}", 0, f"person {who}", "yes") for who in range(5) for n in range(who + 1)])
     found_lines = list(annotator_lines(annotators(votes, tally(votes)), 2))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisyweb.wanted import FIRST, MAX_VOTES, MORE, wanted
+from noisyweb.consensus.wanted import FIRST, MAX_VOTES, MORE, wanted
 
 
 @pytest.mark.parametrize(

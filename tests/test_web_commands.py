@@ -76,6 +76,7 @@ def test_the_road_from_class_names_to_verdicts(web: HostileWeb, classes: Path, t
     ]
     votes.write_text("\n".join(["url,class,annotator,answer", *rows]), encoding="utf-8")
     assert run("label", "import", votes, "--workspace", place).splitlines() == [
+        f"{votes}: 21 rows read as plain",
         "votes: 21 new, 0 changed, 0 already there",
         "votes: 21 by 3 annotators on 7 questions",
         "verdicts: 3 right, 4 wrong, 0 undecided; mean agreement 1.000",

@@ -19,7 +19,8 @@ from noisyweb.workspace import TABLES, Workspace
 
 
 def vote(image: str, answer: str = "yes", label: int = 0, annotator: str = "anna") -> dict[str, Any]:
-    return {"image_id": image, "label": label, "annotator": annotator, "answer": answer, "backend": "file"}
+    known = {"image_id": image, "label": label, "annotator": annotator, "answer": answer, "backend": "file"}
+    return {name: known.get(name) for name in VOTES.names}
 
 
 def test_tables_start_empty_with_their_schema(place: Workspace) -> None:

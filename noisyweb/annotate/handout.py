@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from noisyweb.annotate.book import Question
+from noisyweb.consensus.wanted import wanted
 from noisyweb.draws import row_keys, uniforms
-from noisyweb.wanted import wanted
 
 LEASE_S = 120.0
 """How long a question waits for one who was handed it, in seconds since the page last spoke of it."""

@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from noisyweb.consensus.wanted import FIRST, MORE
 from noisyweb.draws import row_keys, uniforms
 from noisyweb.errors import LabelError
 from noisyweb.labelling._truth import truth_of_questions
 from noisyweb.votes import as_votes
-from noisyweb.wanted import FIRST, MORE
 
 NUM_PEOPLE = 40
 _ROWS_AT_ONCE = 4096

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from noisyweb.annotate.harvest import is_pending
 from noisyweb.certainty import wrong_draws
 from noisyweb.dataset import Section
 from noisyweb.dedup_clean import ids_digest
@@ -64,10 +65,18 @@ def read(section: Section) -> ImageSet:
         true_labels=np.full(len(rows), -1, np.int32),
         votes_yes=np.array([vote["votes_yes"] for vote in votes], np.int32),
         votes_total=np.array([vote["votes_total"] for vote in votes], np.int32),
+        notes=_notes(workspace),
         compared=_compared(workspace),
         # all votes, also those on images that are right: the pool alone would make annotators look too good
         wrong_draws=lambda: wrong_draws(workspace.read("votes"), asked),
     )
+
+
+def _notes(workspace: Workspace) -> tuple[str, ...]:
+    if not is_pending(workspace):
+        return ()
+    command = f"noisyweb label status --workspace {workspace.folder}"
+    return (f"the annotation page has answers that are not in the verdicts; take them in with `{command}`",)
 
 
 def _compared(workspace: Workspace) -> DedupRecord:

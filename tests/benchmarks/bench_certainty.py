@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.special import expit
 
-from noisyweb.ballots import Ballots
 from noisyweb.certainty import NUM_DRAWS, WrongDraws, posterior, wrong_draws
-from noisyweb.gibbs import draw_wrong
+from noisyweb.certainty.ballots import Ballots
+from noisyweb.certainty.gibbs import draw_wrong
+from noisyweb.certainty.spread import Spreads
+from noisyweb.certainty.two_coin import TwoCoin
 from noisyweb.labelling.simulated import Crowd, vote
-from noisyweb.spread import Spreads
-from noisyweb.two_coin import TwoCoin
 from noisyweb.votes import as_votes
 
 LEVELS = (0.2, 0.4, 0.8)
@@ -132,7 +132,7 @@ def plain(votes: pa.Table, asked: pa.Table, num: int) -> WrongDraws:
     ballots = Ballots.of(votes)
     model = TwoCoin(ballots)
     at, _ = model.most_probable(0.0, model.start())
-    column = np.searchsorted(model.voted, ballots.places(asked))
+    column = np.searchsorted(model.voted, ballots.index.places(asked))
     packed = [
         np.packbits(wrong[column])
         for wrong in draw_wrong(model, Spreads(np.array([0.0, 1e-9]), np.zeros(2), (at, at)), num, 0)

@@ -24,9 +24,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from noisyweb.consensus import verdicts_of
-from noisyweb.consensus_methods import dawid_skene, glad
-from noisyweb.consensus_methods._crowd import crowdkit, quiet
-from noisyweb.consensus_settings import ConsensusSettings
+from noisyweb.consensus.methods import dawid_skene, glad
+from noisyweb.consensus.methods._crowd import crowdkit, quiet
+from noisyweb.consensus.settings import ConsensusSettings
 from noisyweb.question_index import codes
 from noisyweb.votes import as_votes
 

@@ -1,8 +1,8 @@
 """Joint draws of what images really show, from the posterior of the two-coin model, by Gibbs sampling.
 
 Where votes say little about the spread, a chain would take for ever from one end of its posterior to the other. So
-one chain walks through the quantiles of that posterior (`noisyweb.spread`) in order, and as the spread moves, all
-parameters move with it by as much as the most probable ones do.
+one chain walks through the quantiles of that posterior (`noisyweb.certainty.spread`) in order, and as the spread moves,
+all parameters move with it by as much as the most probable ones do.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from noisyweb.spread import Spreads
-from noisyweb.two_coin import (
+from noisyweb.certainty.spread import Spreads
+from noisyweb.certainty.two_coin import (
     EASE,
     NUM_EASES,
     PREVALENCE,

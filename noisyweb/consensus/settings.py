@@ -11,7 +11,7 @@ from noisyweb.atomic import replacing_file
 from noisyweb.errors import CorruptFileError
 
 NAME = "consensus.json"
-METHODS = "noisyweb.consensus_methods"
+METHODS = "noisyweb.consensus.methods"
 MIN_VOTES = 3
 
 
@@ -20,7 +20,7 @@ class ConsensusSettings:
     """What verdicts hang on.
 
     Attributes:
-        method: a plug-in of `noisyweb.consensus_methods`.
+        method: a plug-in of `noisyweb.consensus.methods`.
         min_votes: decisive votes that a verdict needs, at least 1.
         count_weak: whether a machine's guesses count like people's votes.
     """

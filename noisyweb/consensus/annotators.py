@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from noisyweb.consensus.tally import NO, UNSURE, YES, Tally, tally
 from noisyweb.errors import LabelError
 from noisyweb.question_index import Places, QuestionIndex, codes
 from noisyweb.schemas import ANSWERS, VOTES
-from noisyweb.tally import NO, UNSURE, YES, Tally, tally
 
 TRUTHS = ("yes", "no")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from noisyweb.ballots import Ballots
-from noisyweb.two_coin import Floats, Parameters, TwoCoin
+from noisyweb.certainty.ballots import Ballots
+from noisyweb.certainty.two_coin import Floats, Parameters, TwoCoin
 
 MAX_SPREAD = 1.5
 _STEP, _FINEST = 0.25, 0.01

@@ -1,8 +1,8 @@
 """Certainty: how many of the web images that annotators called wrong really are wrong.
 
 Annotators err, so the level of a build is known up to an interval. It comes from the votes alone, by the model of
-`noisyweb.two_coin`: annotators of unknown skill who err together on hard questions. Unsure votes and a machine's
-guesses are left out; clean images are taken as right.
+`noisyweb.certainty.two_coin`: annotators of unknown skill who err together on hard questions. Unsure votes and a
+machine's guesses are left out; clean images are taken as right.
 
 How far the interval can be trusted (tests/benchmarks/bench_certainty.py has the figures): it covers the truth about as
 often as it says where errors are independent, and nearly so (87 to 97 times in 100, with 2,000 questions) where
@@ -106,7 +106,7 @@ class WrongDraws:
 
 
 def posterior(votes: pa.Table) -> npt.NDArray[np.float64]:
-    """The probability that an image is what was asked, by the two-coin model (`noisyweb.two_coin`).
+    """The probability that an image is what was asked, by the two-coin model (`noisyweb.certainty.two_coin`).
 
     Args:
         votes: a table of `noisyweb.schemas.VOTES`, in any order.
@@ -114,9 +114,9 @@ def posterior(votes: pa.Table) -> npt.NDArray[np.float64]:
     Returns:
         One number in [0, 1] for each distinct question, sorted by (label, image_id); NaN where nobody said yes or no.
     """
-    from noisyweb.ballots import Ballots  # scipy comes with these, so they are imported when needed
-    from noisyweb.spread import find_spreads
-    from noisyweb.two_coin import TwoCoin
+    from noisyweb.certainty.ballots import Ballots  # scipy comes with these, so they are imported when needed
+    from noisyweb.certainty.spread import find_spreads
+    from noisyweb.certainty.two_coin import TwoCoin
 
     ballots = Ballots.of(votes)
     found = np.full(len(ballots.labels), np.nan)
@@ -145,13 +145,13 @@ def wrong_draws(votes: pa.Table, asked: pa.Table, num: int = NUM_DRAWS, seed: in
     Returns:
         The draws; None if there is a question to which nobody said yes or no.
     """
-    from noisyweb.ballots import Ballots
-    from noisyweb.gibbs import draw_wrong
-    from noisyweb.spread import find_spreads
-    from noisyweb.two_coin import TwoCoin
+    from noisyweb.certainty.ballots import Ballots
+    from noisyweb.certainty.gibbs import draw_wrong
+    from noisyweb.certainty.spread import find_spreads
+    from noisyweb.certainty.two_coin import TwoCoin
 
     ballots = Ballots.of(votes)
-    place = ballots.places(asked)
+    place = ballots.index.places(asked)
     voted = ballots.is_voted()
     if (place < 0).any() or not voted[place].all() or not voted.any():
         return None

@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from noisyweb.consensus_methods import Judgement
+from noisyweb.consensus.methods import Judgement
+from noisyweb.consensus.tally import UNSURE, YES, Tally
 from noisyweb.errors import MissingExtraError
 from noisyweb.question_index import Places, codes
-from noisyweb.tally import UNSURE, YES, Tally
 
 Floats = npt.NDArray[np.float64]
 
 
 class Posteriors(Protocol):
-    """A model of a crowd: see `noisyweb.consensus_methods.dawid_skene.posteriors`."""
+    """A model of a crowd: see `noisyweb.consensus.methods.dawid_skene.posteriors`."""
 
     def __call__(self, task: Places, worker: Places, answer: Places, num_classes: int) -> Floats: ...
 

@@ -4,8 +4,8 @@ Each plug-in has one function::
 
     def judge(votes: pa.Table, tally: Tally) -> Judgement
 
-``votes`` is a table of `noisyweb.schemas.VOTES`, ``tally`` the same votes counted (`noisyweb.tally`). What it gives
-back says of each of the tally's questions which way the votes lean and how probable it is that the image is what
+``votes`` is a table of `noisyweb.schemas.VOTES`, ``tally`` the same votes counted (`noisyweb.consensus.tally`). What it
+gives back says of each of the tally's questions which way the votes lean and how probable it is that the image is what
 was asked. Whether a question has votes enough for a verdict is not a method's concern but `noisyweb.consensus`'s.
 The same votes in another order must give the same judgement, bit by bit. To add a method, add a file.
 """

@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from noisyweb.consensus_methods import Judgement
-from noisyweb.consensus_methods._crowd import Floats, crowdkit, judge_by, quiet
+from noisyweb.consensus.methods import Judgement
+from noisyweb.consensus.methods._crowd import Floats, crowdkit, judge_by, quiet
+from noisyweb.consensus.tally import Tally
 from noisyweb.question_index import Places
-from noisyweb.tally import Tally
 
 
 def judge(votes: pa.Table, tally: Tally) -> Judgement:
@@ -29,7 +29,7 @@ def judge(votes: pa.Table, tally: Tally) -> Judgement:
 
 
 def posteriors(task: Places, worker: Places, answer: Places, num_classes: int) -> Floats:
-    """Probabilities of each task's true answer; see `noisyweb.consensus_methods.dawid_skene.posteriors`.
+    """Probabilities of each task's true answer; see `noisyweb.consensus.methods.dawid_skene.posteriors`.
 
     Raises:
         MissingExtraError: crowd-kit is not installed.

@@ -16,10 +16,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from noisyweb.consensus_methods import Judgement
-from noisyweb.consensus_methods._crowd import Floats, crowdkit, judge_by, quiet
+from noisyweb.consensus.methods import Judgement
+from noisyweb.consensus.methods._crowd import Floats, crowdkit, judge_by, quiet
+from noisyweb.consensus.tally import Tally
 from noisyweb.question_index import Places
-from noisyweb.tally import Tally
 
 RIGHT_TO_WRONG = 4
 """Right answers for each wrong one that everybody starts with; a wrong one is one of each kind."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from noisyweb.consensus_methods import Judgement
+from noisyweb.consensus.methods import Judgement
+from noisyweb.consensus.tally import Tally
 from noisyweb.schemas import VOTES
-from noisyweb.tally import Tally
 
 
 def judge(votes: pa.Table, tally: Tally) -> Judgement:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from noisyweb.consensus.tally import Tally
+from noisyweb.consensus.wanted import FIRST, wanted
 from noisyweb.errors import LabelError
 from noisyweb.question_index import Places
-from noisyweb.tally import Tally
-from noisyweb.wanted import FIRST, wanted
 
 RECENT = 1000
 """Votes that the pace is measured by."""
@@ -50,7 +50,7 @@ class Effort:
 
 
 def missing(asked: pa.Table, tally: Tally, first: int = FIRST) -> Places:
-    """Votes that each question still wants by the rule of `noisyweb.wanted`; shape (N,).
+    """Votes that each question still wants by the rule of `noisyweb.consensus.wanted`; shape (N,).
 
     Args:
         asked: the columns image_id and label of N questions.

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from noisyweb import plugins
-from noisyweb.consensus_methods import Judgement
-from noisyweb.consensus_methods.majority import by_count
-from noisyweb.consensus_settings import METHODS, MIN_VOTES, ConsensusSettings, read_settings, write_settings
+from noisyweb.consensus.methods import Judgement
+from noisyweb.consensus.methods.majority import by_count
+from noisyweb.consensus.settings import METHODS, MIN_VOTES, ConsensusSettings, read_settings, write_settings
+from noisyweb.consensus.tally import Tally, tally
 from noisyweb.errors import LabelError
 from noisyweb.schemas import VERDICTS
-from noisyweb.tally import Tally, tally
 from noisyweb.workspace import Workspace
 
 TIE, TOO_FEW = "tie", "too few votes"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from noisyweb.tally import Tally
+from noisyweb.consensus.tally import Tally
 
 Counts = npt.NDArray[np.int64]
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.special import expit, log_expit
 
-from noisyweb.ballots import Ballots
+from noisyweb.certainty.ballots import Ballots
 
 Floats = npt.NDArray[np.float64]
 
