@@ -22,12 +22,7 @@ from noisyweb.workspace import Workspace
 from tests.conftest import Program, assert_refused
 from tests.label_studio_server import CLASSES, LabelStudioServer, Person, ask, label_studio_program
 
-pytestmark = [
-    pytest.mark.label_studio,
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.xdist_group("label-studio"),  # one server for all of them
-]
+pytestmark = [pytest.mark.label_studio, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 TOKEN = "NOISYWEB_LABEL_STUDIO_TOKEN"
 
