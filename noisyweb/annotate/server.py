@@ -194,4 +194,6 @@ def _listening(options: ServeOptions) -> Iterator[socket.socket]:
             "name another with --host and --port"
         ) from None
     with listener:
+        # Else a reply's body waits 40 ms for the receipt of its head; asyncio sets it only on sockets it made itself.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
