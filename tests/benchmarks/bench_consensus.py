@@ -1,6 +1,6 @@
 """Consensus methods against the truth of CIFAR-10N, and against the clock on a million votes.
 
-Usage: python tests/benchmarks/bench_consensus.py [--data ../shared/data] [--skip-glad] [--votes 1000000]
+Usage: python tests/benchmarks/bench_consensus.py [--data ../shared/data] [--skip-glad] [--seeds 10] [--votes 1000000]
 
 Prints rows of Markdown tables. CIFAR-10N (Wei et al., Learning with Noisy Labels Revisited, ICLR 2022) has three
 answers of ten classes to each of the 50,000 training images of CIFAR-10, and a majority published with them. Each
@@ -88,6 +88,35 @@ def real_people(data: Path, with_glad: bool) -> None:
         row(name, float((found.argmax(axis=1) != truth).mean()), time.perf_counter() - start)
 
 
+CROWDS = {
+    # questions, people, votes a question, share of right images, skills from and to
+    "three votes a person": (300, 300, 3, 0.5, 0.75, 1.0),
+    "nine votes a person": (300, 100, 3, 0.5, 0.7, 0.9),
+    "nearly all images right": (300, 30, 3, 0.95, 0.75, 0.95),
+    "hundreds of votes a person": (2_000, 10, 3, 0.5, 0.6, 0.98),
+}
+
+
+def small_crowds(num_seeds: int) -> None:
+    """What the prior is for: Dawid-Skene with and without it where people have answered little or one way."""
+    print(f"\nErrors in simulated crowds, mean of {num_seeds} seeds; a tie of the majority is counted half wrong:\n")
+    print("| crowd | majority | crowd-kit's Dawid-Skene alone | ours |\n|---|---|---|---|")
+    for name, (num, people, each, share, low, high) in CROWDS.items():
+        errors = np.zeros((num_seeds, 3))
+        for seed in range(num_seeds):
+            rng = np.random.default_rng(seed)
+            truth, skill = rng.random(num) < share, rng.uniform(low, high, people)
+            task = np.repeat(np.arange(num), each)
+            worker = np.concatenate([np.sort(rng.choice(people, each, replace=False)) for _ in range(num)])
+            answer = ((rng.random(len(task)) < skill[worker]) == truth[task]).astype(np.int64)
+            _, worker = np.unique(worker, return_inverse=True)
+            votes = np.bincount(task, 2 * answer - 1, num)
+            errors[seed, 0] = np.where(votes == 0, 0.5, (votes > 0) != truth).mean()
+            for place, model in ((1, crowdkit_alone), (2, lambda *votes: dawid_skene.posteriors(*votes, 2))):
+                errors[seed, place] = ((model(task, worker, answer)[:, 1] > 0.5) != truth).mean()
+        print(f"| {name} | " + " | ".join(f"{error:.1%}" for error in errors.mean(axis=0)) + " |", flush=True)
+
+
 def synthetic(num_votes: int) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
     """Yes-or-no votes of people of unequal skill on images of 196 classes, and the truth."""
     rng = np.random.default_rng(0)
@@ -160,6 +189,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[3] / "shared" / "data")
     parser.add_argument("--skip-glad", action="store_true", help="it takes minutes")
     parser.add_argument("--votes", type=int, default=1_000_000)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -169,6 +199,7 @@ def main() -> None:
         real_people(options.data, not options.skip_glad)
     else:
         print(f"no CIFAR-10N in {options.data}; name its folder with --data")
+    small_crowds(options.seeds)
     million(options.votes)
 
 
