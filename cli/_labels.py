@@ -26,10 +26,12 @@ MinVotes = Annotated[
 def collect(place: Workspace, backend: str, options: Mapping[str, str], min_votes: int | None = None) -> None:
     """Take votes from a labelling backend into a workspace, work out the verdicts, print both."""
     from noisyweb import plugins
+    from noisyweb.annotate.harvest import harvest
     from noisyweb.consensus import update
     from noisyweb.votes import add, questions
 
     with place.locked():
+        harvest(place)
         asked = questions(place)
         module = plugins.load("noisyweb.labelling", "labelling backend", backend)
         print_report(add(place, module.collect(asked, options)))
@@ -38,11 +40,11 @@ def collect(place: Workspace, backend: str, options: Mapping[str, str], min_vote
 
 
 def refresh(place: Workspace) -> None:
-    """Take in what the annotation page has collected, and work out the verdicts if that changed anything."""
+    """Take in what the annotation page has collected, and work out verdicts that are older than the votes."""
     from noisyweb.annotate.harvest import harvest, is_pending
-    from noisyweb.consensus import update
+    from noisyweb.consensus import is_stale, update
 
-    if is_pending(place):  # else nobody else is kept from writing
+    if is_pending(place) or is_stale(place):  # else nobody else is kept from writing
         with place.locked():
             harvest(place)
             update(place)

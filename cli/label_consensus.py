@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from noisyweb.cli._labels import Folder, MinVotes, print_verdicts, refresh
+from noisyweb.cli._labels import Folder, MinVotes, print_verdicts
 
 LOWEST = 5
 
@@ -39,6 +39,7 @@ def consensus(
       noisyweb label consensus --workspace workspace
       noisyweb label consensus --method dawid-skene --min-votes 5
     """
+    from noisyweb.annotate.harvest import harvest
     from noisyweb.cli._vote_view import alpha_line, lowest_lines
     from noisyweb.consensus import update
     from noisyweb.consensus.agreement import agreement
@@ -48,8 +49,8 @@ def consensus(
 
     place = Workspace(workspace)
     names = place.class_names()
-    refresh(place)
     with place.locked():
+        harvest(place)
         update(place, min_votes=min_votes, method=method, count_weak=count_weak)
     settings = read_settings(place.folder)
     weak = "counting" if settings.count_weak else "not counting"

@@ -48,6 +48,7 @@ def import_(
 
       noisyweb label import batch_results.csv --format mturk --skip-unknown
     """
+    from noisyweb.annotate.harvest import harvest
     from noisyweb.consensus import update
     from noisyweb.labelling.file import read_votes
     from noisyweb.votes import add, questions
@@ -59,6 +60,7 @@ def import_(
         imported = read_votes(
             file, questions(place), format_, options, skip_unknown=skip_unknown, class_names=place.class_names()
         )
+        harvest(place)
         _print_rows(file, imported)
         print_report(add(place, [imported.votes]))
         update(place, min_votes=min_votes)

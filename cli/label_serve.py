@@ -20,11 +20,20 @@ def serve(
         typer.Option(help="Data set whose clean images are shown beside each question, and hidden among them."),
     ] = None,
     annotator: Annotated[
-        list[str] | None, typer.Option(help="Invite somebody and print their link; may be given several times.")
+        list[str] | None,
+        typer.Option(help="Invite somebody new and print their link; may be given several times."),
     ] = None,
-    votes: Annotated[int, typer.Option(min=1, max=9, help="Votes for each image; two more where they disagree.")] = 3,
+    votes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=9,
+            help="Votes for each image; two more where they disagree.  [default: as many as a verdict needs, 3]",
+            show_default=False,
+        ),
+    ] = None,
     known_share: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Hidden images with known answers for each real one.")
+        float, typer.Option(min=0.0, max=1.0, help="Hidden images with known answers for each real one, 6 a class.")
     ] = 0.1,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8100,
@@ -43,32 +52,39 @@ def serve(
 
     Example: noisyweb label serve --workspace workspace --dataset cars --annotator anna --annotator bob
     """
-    from noisyweb.annotate.book import Book
     from noisyweb.annotate.links import check_origin, link, owner_name
     from noisyweb.annotate.prepare import prepare
     from noisyweb.annotate.roster import annotators, checked_name, invite
     from noisyweb.annotate.server import ServeOptions, check_packages
     from noisyweb.annotate.server import serve as serve_page
     from noisyweb.cli._bars import bars
+    from noisyweb.consensus.settings import read_settings
     from noisyweb.dataset import load_dataset
     from noisyweb.errors import LabelError
     from noisyweb.workspace import Workspace
 
     check_packages()
     place = Workspace(workspace)
+    settings = read_settings(place.folder)
+    first = settings.min_votes if votes is None else votes
     origins = [check_origin(each) for each in origin or []]
     if (certificate is None) != (key is None):
         raise LabelError("https needs both --certificate and --key; give the other one too, or neither")
     names = [checked_name(name) for name in annotator or []]
     clean = load_dataset(dataset).train() if dataset is not None else None
-    book = Book(place.folder)
-    with bars() as progress:
-        prepare(place, book, clean, seed, progress)
-    if not names and not annotators(book):
-        names = [owner_name()]
-    tokens = {name: invite(book, name) for name in names}
-    _say_what_is_asked(book)
-    book.close()
+    tokens: dict[str, str] = {}
+
+    def begin(book: Book) -> None:
+        with bars() as progress:
+            prepare(place, book, clean, seed, progress)
+        known = annotators(book)
+        wanted = names or ([] if known else [owner_name()])
+        tokens.update({name: invite(book, name) for name in wanted if name not in known})
+        _say_what_is_asked(book)
+        if first < settings.min_votes:
+            typer.echo(f"{first} votes an image, but a verdict needs {settings.min_votes}: most will stay undecided")
+        for name in set(wanted) & set(known):
+            typer.echo(f"{name}: invited before, the link still holds; `noisyweb label invite` makes a new one")
 
     def ready(address: str) -> None:
         shown = origins[0] if origins else address
@@ -80,8 +96,8 @@ def serve(
         if not shown.startswith("https:") and host not in ("127.0.0.1", "::1", "localhost"):
             typer.echo("  it is served without https: tokens and answers can be read on the way")
 
-    options = ServeOptions(host, port, origins, certificate, key, votes, known_share, seed)
-    serve_page(place, options, ready)
+    options = ServeOptions(host, port, origins, certificate, key, first, known_share, seed)
+    serve_page(place, options, begin, ready)
     refresh(place)
     print_verdicts(place)
 

@@ -17,8 +17,10 @@ import pyarrow as pa
 import pytest
 
 from noisyweb.annotate.book import FILE, Book
+from noisyweb.annotate.harvest import harvest, is_pending
 from noisyweb.annotate.roster import annotators, invite, revoke
 from noisyweb.annotate.writer import Writer
+from noisyweb.consensus import update
 from noisyweb.errors import CorruptFileError, LabelError
 from noisyweb.schemas import VOTES
 from noisyweb.votes import add, questions
@@ -186,7 +188,7 @@ def test_clean_images_stand_beside_and_known_answers_among_the_questions(tmp_pat
     # known answers are no votes
     assert workspace.read("votes").num_rows == workspace.read("verdicts").num_rows == 60
     before = Book(workspace.folder).questions()
-    with PageServer(workspace.folder, ["anna"], *options):  # the same ones again, no new ones
+    with PageServer(workspace.folder, [], *options):  # the same ones again, no new ones
         assert Book(workspace.folder).questions() == before
 
 
@@ -204,6 +206,63 @@ def test_votes_of_other_ways_are_not_asked_for_again(workspace: Workspace) -> No
         assert answer_all(server.client("bob")) == []
         server.stop()
     assert workspace.read("verdicts")["votes_yes"].to_pylist() == [3] * 15
+
+
+def test_a_new_book_takes_nothing_away(workspace: Workspace) -> None:
+    asked = questions(workspace).num_rows
+    for book_is_new in (False, True):
+        with PageServer(workspace.folder, ["anna"]) as server:
+            assert len(answer_all(server.client("anna"))) == (0 if book_is_new else asked)
+            server.stop()
+        assert workspace.read("votes").num_rows == asked
+        (workspace.folder / FILE).unlink()  # what one does with a damaged file
+
+
+def test_verdicts_that_are_older_than_the_votes_are_worked_out_and_a_build_speaks_of_them(
+    noisyweb: Program, tmp_path: Path
+) -> None:
+    tiny = make_tiny_set(tmp_path / "tiny")
+    workspace = make_workspace(tmp_path / "w", (3, 3, 3), CLASSES)
+    one = questions(workspace).slice(0, 1).to_pylist()[0]
+    votes = [{**one, "annotator": f"imported {n}", "answer": "no", "backend": "file"} for n in range(3)]
+    add(workspace, [pa.Table.from_pylist(votes, schema=VOTES)])
+    update(workspace)
+    build = ("build", "--dataset", tiny.toml, "--noise", 0, "--workspace", workspace.folder, "--no-leak-check")
+    with PageServer(workspace.folder, ["anna"], "--votes", "1") as server:
+        assert "1 votes an image, but a verdict needs 3" in server.said
+        anna = server.client("anna")
+        answer_all(anna, "no")
+        done = noisyweb(*build)
+        assert "there are votes that are not in the verdicts" in done.stdout, done.stderr
+        server.kill()
+    harvest(workspace)  # and then killed
+    assert (workspace.read("votes").num_rows, workspace.read("verdicts").num_rows) == (11, 1)
+    assert not is_pending(workspace)
+    assert "there are votes that are not in the verdicts" in noisyweb(*build, "--out", "other").stdout
+    assert "1 wrong, 8 undecided" in noisyweb("label", "status", "--workspace", workspace.folder).stdout
+    assert workspace.read("verdicts").num_rows == 9
+    assert "votes that are not" not in noisyweb(*build, "--out", "third").stdout
+
+
+def test_other_commands_take_the_pages_answers_in(noisyweb: Program, server: PageServer, workspace: Workspace) -> None:
+    answer_all(server.client("anna"), "no")
+    url = questions(workspace)["url"][0].as_py()
+    (workspace.folder / "more.csv").write_text(f"url,class,annotator,answer\n{url},ant,dora,no\n", encoding="utf-8")
+    done = noisyweb("label", "import", workspace.folder / "more.csv", "--workspace", workspace.folder)
+    assert "votes: 16 by 2 annotators on 15 questions" in done.stdout, done.stderr
+    answer_all(server.client("bob"), "no")
+    done = noisyweb("label", "consensus", "--min-votes", 2, "--workspace", workspace.folder)
+    assert "15 wrong" in done.stdout, done.stderr
+
+
+def test_a_workspace_that_nobody_may_write_to_can_be_read(workspace: Workspace) -> None:
+    with PageServer(workspace.folder, ["anna"]) as server:
+        answer_all(server.client("anna"))
+        server.stop()
+    assert not is_pending(workspace)
+    before = {path.name: path.stat().st_mtime_ns for path in workspace.folder.iterdir()}
+    assert Book(workspace.folder, readonly=True).votes(known=False).num_rows == 15
+    assert {path.name: path.stat().st_mtime_ns for path in workspace.folder.iterdir()} == before
 
 
 def test_what_dedup_drops_is_asked_no_longer_but_its_answers_stay(server: PageServer, workspace: Workspace) -> None:
@@ -285,6 +344,18 @@ def test_invite_prints_links_and_revoke_ends_them(noisyweb: Program, workspace: 
     assert_refused(gone, "annotator 'anna': not invited", "bo b")
 
 
+def test_a_server_that_cannot_start_ends_nobodys_link(noisyweb: Program, server: PageServer) -> None:
+    anna = server.client("anna")
+    again = ("label", "serve", "--workspace", server.folder, "--annotator", "anna", "--annotator", "dora")
+    assert_refused(noisyweb(*again, "--port", 0), "open already")
+    assert anna.work()["annotator"] == "anna"
+    assert annotators(Book(server.folder)) == ["anna", "bob", "carl"]
+    server.stop()
+    with PageServer(server.folder, [], "--annotator", "anna") as other:
+        assert "anna: invited before, the link still holds" in other.said
+        assert other.links == {}
+
+
 def test_bad_options_are_one_line(noisyweb: Program, workspace: Workspace, server: PageServer, tmp_path: Path) -> None:
     folder = ("--workspace", workspace.folder)
     assert_refused(noisyweb("label", "serve", *folder, "--port", 0), "open already")
@@ -327,6 +398,15 @@ def test_a_book_that_is_none(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not a database at all" * 100)
     with pytest.raises(CorruptFileError, match=r"labels.sqlite: damaged"):
         Book(tmp_path)
+    (tmp_path / FILE).unlink()
+    whole = Book(tmp_path)
+    whole.ask((f"{n:064x}", 0) for n in range(2_000))
+    whole.close()
+    pages = bytearray((tmp_path / FILE).read_bytes())
+    pages[20_000:80_000] = b"\xff" * 60_000
+    (tmp_path / FILE).write_bytes(bytes(pages))
+    with pytest.raises(CorruptFileError, match=r"labels.sqlite: damaged"):
+        Book(tmp_path).questions()
     (tmp_path / FILE).unlink()
     sqlite3.connect(tmp_path / FILE).execute("PRAGMA user_version = 7").connection.close()
     sqlite3.connect(tmp_path / FILE).execute("CREATE TABLE salt (salt)").connection.close()

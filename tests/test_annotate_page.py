@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from playwright.sync_api import Error as BrowserError
 
 from noisyweb.annotate.book import FILE
+from noisyweb.votes import questions
 from tests.annotation import PageServer, make_workspace
 from tests.browser import chromium
 from tests.conftest import CLASSES, make_tiny_set
@@ -46,7 +47,7 @@ class Person:
         """The question on the screen, once its image is there."""
         found: str | None = self.page.evaluate(
             "() => { const i = document.querySelector('#image img');"
-            " return i?.complete && !document.querySelector('#image').hidden ? i.dataset.task : null }"
+            " return i?.naturalWidth && !document.querySelector('#image').hidden ? i.dataset.task : null }"
         )
         return found
 
@@ -223,15 +224,77 @@ def test_a_tab_whose_session_became_anothers_sends_nothing_in_their_name(tmp_pat
         expect(anna.page.locator("#image img")).to_be_visible()
         bobs = anna.context.new_page()  # in the same browser
         bobs.goto(server.links["bob"])
-        expect(bobs.locator("#progress")).to_contain_text("you answered 0")
+        expect(bobs.locator("#annotator")).to_have_text("bob")
+        anna.page.bring_to_front()
         anna.page.wait_for_function("() => document.querySelector('#image img').complete")
         anna.page.keyboard.press("y")
-        expect(anna.page.locator("#progress")).to_contain_text("you answered 0")  # the tab is bob's now
+        expect(anna.page.locator("#annotator")).to_have_text("bob")  # the tab is bob's now
         assert answers(workspace.folder) == {}
-        anna.page.goto("about:blank")
-        anna.page.goto(server.links["anna"])  # anna comes back; her answer was kept in the browser
+        anna.page.goto(server.links["anna"])  # anna comes back to this tab; her answer was kept in the browser
+        expect(anna.page.locator("#annotator")).to_have_text("anna")
         expect(anna.page.locator("#progress")).to_contain_text("you answered 1")
         assert answers(workspace.folder) == {"yes": 1}
+        anna.context.close()
+
+
+def test_an_image_that_cannot_be_seen_gets_no_yes_and_no_no(tmp_path: Path, browser: Browser) -> None:
+    workspace = make_workspace(tmp_path / "w", (3, 0, 0))
+    with PageServer(workspace.folder, ["anna"]) as server:
+        for image_id in set(questions(workspace)["image_id"].to_pylist()):
+            workspace.path(image_id).unlink()
+        anna = Person(browser, server.links["anna"], "anna")
+        expect(anna.page.locator("#message")).to_contain_text("cannot be loaded")
+        for key in ("y", "n", "ArrowRight"):
+            anna.page.keyboard.press(key)
+        anna.page.keyboard.press("u")
+        expect(anna.page.locator("#progress")).to_contain_text("you answered 1")
+        anna.page.keyboard.press("g")
+        expect(anna.page.locator(".cell")).to_have_count(2)
+        anna.page.keyboard.press("a")
+        expect(anna.page.locator(".cell[data-answer]")).to_have_count(0)
+        assert answers(workspace.folder) == {"unsure": 1}
+        anna.context.close()
+
+
+def test_what_is_marked_in_a_grid_is_not_lost(small: PageServer, browser: Browser) -> None:
+    anna = Person(browser, small.links["anna"], "anna")
+    progress = anna.page.locator("#progress")
+    expect(anna.page.locator("#image img")).to_be_visible()
+    anna.page.keyboard.press("g")
+    expect(anna.page.locator(".cell").first).to_be_visible()
+    anna.page.wait_for_function("() => [...document.querySelectorAll('.cell img')].every((i) => i.complete)")
+    anna.page.keyboard.press("n")
+    expect(anna.page.locator("#saved")).to_have_text("1 not sent yet")
+    anna.page.keyboard.press("g")  # back to one image
+    expect(progress).to_contain_text("you answered 1")
+    anna.page.keyboard.press("g")
+    anna.page.wait_for_function("() => [...document.querySelectorAll('.cell img')].every((i) => i.complete)")
+    anna.page.keyboard.press("u")
+    anna.page.reload()
+    expect(progress).to_contain_text("you answered 2")
+    assert answers(small.folder) == {"no": 1, "unsure": 1}
+    anna.context.close()
+
+
+def test_a_browser_that_keeps_nothing_and_answers_by_the_hundred(tmp_path: Path, browser: Browser) -> None:
+    workspace = make_workspace(tmp_path / "w", (240, 0, 0))
+    with PageServer(workspace.folder, ["anna"]) as server:
+        anna = Person(browser, "about:blank", "anna")
+        anna.page.add_init_script("Storage.prototype.setItem = () => { throw new Error('full'); };")
+        anna.page.goto(server.links["anna"])
+        number = 0
+        while not anna.is_done():
+            number += anna.answer()
+        assert number == 240
+        expect(anna.page.locator("#saved")).to_have_text("all saved")
+        for _ in range(240):  # a misunderstood class: all of it taken back, and more than the server lets a page hold
+            anna.page.keyboard.press("z")
+        expect(anna.page.locator("#progress")).to_contain_text("you answered 0")
+        expect(anna.page.locator("#saved")).to_have_text("all saved")
+        anna.page.keyboard.press("u")
+        expect(anna.page.locator("#progress")).to_contain_text("you answered 1")
+        assert answers(workspace.folder) == {"unsure": 1}
+        assert anna.errors == []
         anna.context.close()
 
 

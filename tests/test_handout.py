@@ -68,13 +68,14 @@ def test_taking_an_answer_back_opens_the_question() -> None:
 
 def test_answers_of_an_earlier_time_and_of_elsewhere_count() -> None:
     handout = make(3, known=2, known_share=0)
-    elsewhere = [(None, "q0", "yes")] * 3 + [(None, "q1", "no")]
+    elsewhere = [(name, "q0", "yes") for name in ("x", "y", "z")] + [("x", "q1", "no")]
     handout.load([("anna", "q1", "no"), ("anna", "k0", "yes"), ("anna", "gone", "yes"), *elsewhere])
     assert (handout.num_open, handout.num_wanted, handout.num_answered("anna")) == (2, 4, 2)
     assert ids(handout.take("anna", 9, now=0)) == ["q2"]  # q0 has its votes, anna has seen q1
     assert sorted(ids(handout.take("bob", 9, now=0))) == ["q1", "q2"]
     assert handout.num_left("carl") == 2
     assert ids(handout.take("carl", 9, now=0)) == ["q2"]  # bob holds the one vote that q1 still wants
+    assert ids(handout.take("x", 9, now=0)) == []  # somebody who answered elsewhere is not asked that again
 
 
 def test_questions_come_class_by_class() -> None:
@@ -82,13 +83,6 @@ def test_questions_come_class_by_class() -> None:
     labels = [question.label for question in handout.take("anna", 60, now=0)]
     assert sum(a != b for a, b in itertools.pairwise(labels)) == 4
     assert labels != sorted(labels)  # in no order that an annotator could guess
-
-
-def test_a_grid_is_of_one_class_with_its_known_answers() -> None:
-    handout = make(40, classes=4, known=40, known_share=0.5)
-    grid = handout.take("anna", 12, now=0, same_class=True)
-    assert len({question.label for question in grid}) == 1
-    assert sum(question.known is None for question in grid) == 10  # all that the class has
 
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.1, 60, 145), (1.0, 1000, 1000)])

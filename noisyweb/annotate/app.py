@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from importlib import resources
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -22,6 +22,7 @@ from noisyweb.annotate.guard import MAX_BODY_BYTES, Guard
 from noisyweb.annotate.handout import Handout
 from noisyweb.annotate.pictures import Pictures
 from noisyweb.annotate.writer import Writer
+from noisyweb.errors import NoisywebError
 from noisyweb.schemas import ANSWERS
 
 MAX_VOTES, MAX_TASKS, MAX_HELD = 200, 60, 200
@@ -56,7 +57,6 @@ class AnnotationApp:
         class_names: the vocabulary.
         samples: image ids of each label's clean images.
         cookie: the session cookie's name; browsers share cookies between the ports of a host.
-        is_secure: whether browsers come over https.
     """
 
     def __init__(
@@ -69,14 +69,13 @@ class AnnotationApp:
         samples: Mapping[int, Sequence[str]],
         *,
         cookie: str = "noisyweb",
-        is_secure: bool = False,
     ) -> None:
         self._ballots, self._writer, self._handout, self._pictures = book, writer, handout, pictures
         self._class_names, self._samples = class_names, samples
-        self._cookie, self._is_secure = cookie, is_secure
-        self._known_ids = book.ids()
+        self._cookie = cookie
+        self._known_ids, self._book_name = book.ids(), book.name
 
-    def asgi(self, origins: Collection[str] = ()) -> Starlette:
+    def asgi(self, origins: Collection[str] = ()) -> Guard:
         """The ASGI application, guarded; ``origins`` are those of a proxy in front of it."""
         folder = resources.files("noisyweb.annotate") / "page"
         self._files = {
@@ -91,7 +90,7 @@ class AnnotationApp:
             Route("/image/{question}", self.image),
             Route("/sample/{label:int}/{place:int}", self.sample),
         ]
-        return Starlette(routes=routes, middleware=[Middleware(Guard, origins=origins)])
+        return Guard(Starlette(routes=routes, exception_handlers={NoisywebError: _unable}), origins)
 
     async def page(self, request: Request) -> Response:
         """The page and its two files."""
@@ -112,9 +111,10 @@ class AnnotationApp:
         cookie = roster.sign_in(self._ballots, name.strip(), token.strip())
         if cookie is None:
             return JSONResponse({"error": "this name and token do not belong together; ask the owner for a link"}, 403)
-        response = JSONResponse({"annotator": name.strip()})
+        response = JSONResponse({"annotator": name.strip(), "book": self._book_name})
+        is_secure = request.headers["origin"].startswith("https:")  # as the browser says, also behind a proxy
         response.set_cookie(
-            self._cookie, cookie, httponly=True, samesite="strict", secure=self._is_secure, max_age=90 * 86_400
+            self._cookie, cookie, httponly=True, samesite="strict", secure=is_secure, max_age=90 * 86_400
         )
         return response
 
@@ -128,9 +128,9 @@ class AnnotationApp:
     async def work(self, request: Request) -> Response:
         """Take answers and give questions: one round trip for both.
 
-        Asked with ``{"annotator", "votes": [{"id", "answer", "seconds"}], "held": [id], "want": n, "same_class"}``:
-        whose answers they are, if the page knows, and the questions that it still has. Answered with
-        ``{"annotator", "saved": n, "refused": [id], "tasks": [{"id", "label", "class_name", "samples"}],
+        Asked with ``{"annotator", "book", "votes": [{"id", "answer", "seconds"}], "held": [id], "want": n}``: whose
+        answers they are and of which book, if the page knows, and the questions that it still has. Answered with
+        ``{"annotator", "book", "saved": n, "refused": [id], "tasks": [{"id", "label", "class_name", "samples"}],
         "progress": {"answered", "open", "left", "questions"}}``.
         An answer may be sent again if the reply was lost: it counts once.
         """
@@ -140,10 +140,12 @@ class AnnotationApp:
         body = await _json(request)
         asked = _work_of(body)
         if asked is None:
-            return JSONResponse({"error": "expected votes, held, want and same_class as the page sends them"}, 400)
-        votes, held, want, same_class = asked
+            return JSONResponse({"error": "expected votes, held and want as the page sends them"}, 400)
+        votes, held, want = asked
         if body.get("annotator") not in (None, annotator):  # browsers share the session among their tabs
             return JSONResponse({"error": f"this browser is signed in as {annotator} now"}, 409)
+        if body.get("book") not in (None, self._book_name):  # ... and the storage among all that came from one address
+            return JSONResponse({"error": "another workspace is served here now"}, 409)
         valid = [vote for vote in votes if vote.question in self._known_ids]
         if valid:
             now_ms = time.time_ns() // 1_000_000
@@ -155,10 +157,11 @@ class AnnotationApp:
             for vote, before in zip(valid, earlier, strict=True):
                 if self._handout.question(vote.question) is not None:  # else it was asked before the last start
                     self._handout.answered(annotator, vote.question, before, vote.answer)
-        tasks = self._handout.take(annotator, want, time.monotonic(), held, same_class=same_class)
+        tasks = self._handout.take(annotator, want, time.monotonic(), held)
         return JSONResponse(
             {
                 "annotator": annotator,
+                "book": self._book_name,
                 "saved": len(valid),
                 "refused": [vote.question for vote in votes if vote.question not in self._known_ids],
                 "tasks": [self._task(task) for task in tasks],
@@ -207,6 +210,13 @@ class AnnotationApp:
         return roster.annotator_of(self._ballots, cookie) if cookie else None
 
 
+async def _unable(request: Request, error: Exception) -> Response:
+    """A full disk or a damaged book: told to the page, which keeps its answers, and to the owner."""
+    message = " ".join(str(error).split())
+    logging.getLogger("uvicorn.error").error(message)
+    return JSONResponse({"error": message}, 503)
+
+
 async def _json(request: Request) -> Any:
     """The body as JSON; None for anything else. It is as long as the guard allows, whatever the headers say."""
     data = b""
@@ -221,20 +231,20 @@ async def _json(request: Request) -> Any:
         return None
 
 
-def _work_of(body: Any) -> tuple[list[Vote], list[str], int, bool] | None:
+def _work_of(body: Any) -> tuple[list[Vote], list[str], int] | None:
     """A request for work, checked; None if it is not one."""
     if not isinstance(body, dict):
         return None
     votes, held = body.get("votes", []), body.get("held", [])
-    want, same_class = body.get("want", 0), body.get("same_class", False)
+    want = body.get("want", 0)
     if not isinstance(votes, list) or len(votes) > MAX_VOTES or not isinstance(held, list) or len(held) > MAX_HELD:
         return None
-    if type(want) is not int or not 0 <= want <= MAX_TASKS or not isinstance(same_class, bool):
+    if type(want) is not int or not 0 <= want <= MAX_TASKS:
         return None
     parsed = [_vote_of(vote) for vote in votes]
     if any(vote is None for vote in parsed) or not all(isinstance(each, str) for each in held):
         return None
-    return [vote for vote in parsed if vote is not None], held, want, same_class
+    return [vote for vote in parsed if vote is not None], held, want
 
 
 def _vote_of(vote: Any) -> Vote | None:

@@ -18,12 +18,13 @@ from typing import Any
 import pyarrow as pa
 
 from noisyweb.errors import CorruptFileError
-from noisyweb.schemas import KNOWN
+from noisyweb.schemas import KNOWN, VOTES
 from noisyweb.tabledb import sql_errors
 from noisyweb.votes import as_votes
 
 FILE = "labels.sqlite"
 BACKEND = "page"
+KEY = ("label", "image_id", "annotator")
 _VERSION = 1
 
 _TABLES = """
@@ -79,7 +80,10 @@ class Book:
     def __init__(self, folder: Path, *, readonly: bool = False) -> None:
         self.path = folder / FILE
         with sql_errors(self.path):
-            mode = "ro" if readonly else "rwc"
+            mode = "rwc"
+            if readonly:  # a folder that nobody may write to has no room for the log's index; then none is needed
+                has_log = self.path.with_name(f"{FILE}-wal").exists()
+                mode = "ro" if has_log else "ro&immutable=1"
             # One thread at a time uses a connection: the writer's, or the event loop's.
             self.sql = sqlite3.connect(
                 f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
@@ -117,6 +121,12 @@ class Book:
                 raise
             self.sql.execute("COMMIT")
 
+    @property
+    def name(self) -> str:
+        """What tells this book from those of other workspaces; no secret."""
+        [[salt]] = self._read("SELECT salt FROM salt")
+        return hashlib.blake2b(b"name", key=salt, digest_size=8).hexdigest()
+
     def close(self) -> None:
         """Close the connection."""
         self.sql.close()
@@ -143,12 +153,12 @@ class Book:
 
     def questions(self) -> list[Question]:
         """All that is asked now, sorted by (label, id)."""
-        rows = self.sql.execute("SELECT id, image_id, label, known FROM questions WHERE is_asked ORDER BY label, id")
+        rows = self._read("SELECT id, image_id, label, known FROM questions WHERE is_asked ORDER BY label, id")
         return [Question(*row) for row in rows]
 
     def ids(self) -> frozenset[str]:
         """The ids of all questions that were ever asked."""
-        return frozenset(each for (each,) in self.sql.execute("SELECT id FROM questions"))
+        return frozenset(each for (each,) in self._read("SELECT id FROM questions"))
 
     def set_samples(self, rows: Iterable[tuple[int, int, str]]) -> None:
         """Clean images to look at beside a question: (label, place, image id)."""
@@ -158,15 +168,24 @@ class Book:
     def samples(self) -> dict[int, list[str]]:
         """The image ids of each label's clean images."""
         found: dict[int, list[str]] = {}
-        for label, image_id in self.sql.execute("SELECT label, image_id FROM samples ORDER BY label, place"):
+        for label, image_id in self._read("SELECT label, image_id FROM samples ORDER BY label, place"):
             found.setdefault(label, []).append(image_id)
         return found
 
     # -- answers ---------------------------------------------------------------------------------------
 
-    def answers(self) -> Iterator[tuple[str, str, str]]:
+    def answers(self) -> list[tuple[str, str, str]]:
         """All that stand: (annotator, question id, answer)."""
-        yield from self.sql.execute("SELECT annotator, question, answer FROM answers")
+        return self._read("SELECT annotator, question, answer FROM answers")
+
+    def taken_back(self) -> pa.Table:
+        """The keys (label, image_id, annotator) of answers that were given once and do not stand."""
+        rows = self._read(
+            "SELECT DISTINCT q.label, q.image_id, h.annotator FROM history h JOIN questions q ON q.id = h.question "
+            "LEFT JOIN answers a ON a.question = h.question AND a.annotator = h.annotator WHERE a.answer IS NULL"
+        )
+        columns = zip(KEY, _columns(rows, len(KEY)), strict=True)
+        return pa.table({name: pa.array(column, VOTES.field(name).type) for name, column in columns})
 
     def votes(self, *, known: bool) -> pa.Table:
         """The answers as a table of `noisyweb.schemas.VOTES`, sorted by (label, image_id, annotator).
@@ -174,11 +193,11 @@ class Book:
         Args:
             known: those on images whose answer is known, or the real ones.
         """
-        rows = self.sql.execute(
+        rows = self._read(
             "SELECT q.image_id, q.label, a.annotator, a.answer, a.seconds, a.at_ms FROM answers a "
             "JOIN questions q ON q.id = a.question WHERE (q.known IS NOT NULL) = ? ORDER BY 2, 1, 3",
-            (known,),
-        ).fetchall()
+            known,
+        )
         names = ("image_id", "label", "annotator", "answer", "seconds", "answered_at")
         columns: dict[str, Any] = dict(zip(names, _columns(rows, len(names)), strict=True))
         return as_votes(
@@ -195,11 +214,15 @@ class Book:
 
     def known(self) -> pa.Table:
         """The known answers, a table of `noisyweb.schemas.KNOWN` sorted by (label, image_id)."""
-        rows = self.sql.execute(
+        rows = self._read(
             "SELECT image_id, label, known FROM questions WHERE known IS NOT NULL ORDER BY label, image_id"
         )
-        columns = _columns(rows.fetchall(), len(KNOWN))
+        columns = _columns(rows, len(KNOWN))
         return pa.table([pa.array(column, field.type) for column, field in zip(columns, KNOWN, strict=True)], KNOWN)
+
+    def _read(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with sql_errors(self.path):
+            return self.sql.execute(statement, values).fetchall()
 
 
 def record(

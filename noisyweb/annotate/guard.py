@@ -43,7 +43,7 @@ class Guard:
     def __init__(self, app: ASGIApp, origins: Collection[str] = ()) -> None:
         self._app = app
         self._origins = frozenset(origins)
-        self._hosts = frozenset(urlsplit(origin).netloc.lower() for origin in origins)
+        self._hosts = frozenset(host for origin in origins for host in _hosts_of(origin))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,6 +88,13 @@ class Guard:
         if len(length) > 9 or int(length) > MAX_BODY_BYTES:
             return 413, f"expected {MAX_BODY_BYTES} bytes at most"
         return None
+
+
+def _hosts_of(origin: str) -> tuple[str, ...]:
+    """Host headers that a proxy may send for an origin: some name the usual port."""
+    parts = urlsplit(origin.lower())
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return (parts.netloc,) if parts.port is not None else (parts.netloc, f"{parts.netloc}:{usual}")
 
 
 def _is_this_machine(host: str) -> bool:

@@ -41,7 +41,6 @@ class Handout:
         self.questions = [*real, *hidden]
         self.num_real = len(real)
         self._place = {question.id: place for place, question in enumerate(self.questions)}
-        self._labels = np.array([question.label for question in self.questions], np.int32)
         self._first, self._share, self._seed = first, known_share, seed
         self._counts: dict[str, Counts] = {a: np.zeros(len(self.questions), np.int32) for a in ("yes", "no", "unsure")}
         self._leased = np.zeros(len(self.questions), np.int32)
@@ -49,6 +48,7 @@ class Handout:
         self._is_open = np.arange(len(self.questions)) < self.num_real  # wants votes
         self._has_room = self._is_open.copy()  # wants more than those who hold it will give
         self._people: dict[str, _Person] = {}
+        self._earlier: dict[str, list[int]] = {}  # what people had answered before; most of them never come here
         self._hidden: dict[int, list[int]] = {}
         for place in range(self.num_real, len(self.questions)):
             self._hidden.setdefault(self.questions[place].label, []).append(place)
@@ -60,22 +60,19 @@ class Handout:
         place = self._place.get(question_id)
         return None if place is None else self.questions[place]
 
-    def load(self, answers: Iterable[tuple[str | None, str, str]]) -> None:
+    def load(self, answers: Iterable[tuple[str, str, str]]) -> None:
         """Count many answers at once, before anybody is asked.
 
         Args:
-            answers: (annotator, question id, answer); the annotator is None where the answer was given elsewhere. Those
-                to questions that are not asked are left out.
+            answers: (annotator, question id, answer), each pair of the first two once. Those to questions that are not
+                asked are left out.
         """
         for annotator, question_id, answer in answers:
             place = self._place.get(question_id)
             if place is None:
                 continue
             self._counts[answer][place] += 1
-            if annotator is not None:
-                person = self._person(annotator)
-                person.answered += 1
-                person.has_answered[place] = person.has_seen[place] = True
+            self._earlier.setdefault(annotator, []).append(place)
         yes, no, unsure = (self._counts[each] for each in ("yes", "no", "unsure"))
         self._wanted[:] = wanted(yes, no, unsure, self._first)
         is_real = np.arange(len(self.questions)) < self.num_real
@@ -119,9 +116,7 @@ class Handout:
 
     # -- handing out -----------------------------------------------------------------------------------
 
-    def take(
-        self, annotator: str, count: int, now: float, held: Collection[str] = (), *, same_class: bool = False
-    ) -> list[Question]:
+    def take(self, annotator: str, count: int, now: float, held: Collection[str] = ()) -> list[Question]:
         """Questions that this annotator has not seen.
 
         Args:
@@ -129,7 +124,6 @@ class Handout:
             count: how many more are wanted at most.
             now: in seconds.
             held: ids of those that are still on the annotator's page; leases of all others end.
-            same_class: all of one class.
         """
         self._expire(now)
         person = self._person(annotator)
@@ -142,7 +136,7 @@ class Handout:
                 self._lease(person, place, now)
         found: list[int] = []
         while len(found) < count:
-            following = self._next(person, int(self._labels[found[0]]) if found and same_class else None)
+            following = self._next(person)
             if following is None:
                 break
             surprise = self._surprise(person, annotator, following)
@@ -156,12 +150,10 @@ class Handout:
                 person.cursor = following + 1
         return [self.questions[place] for place in found]
 
-    def _next(self, person: _Person, label: int | None) -> int | None:
+    def _next(self, person: _Person) -> int | None:
         """The first question with room that this person has not seen, from where they are on, then from the start."""
         for start, end in ((person.cursor, self.num_real), (0, person.cursor)):
             free = self._has_room[start:end] & ~person.has_seen[start:end]
-            if label is not None:
-                free &= self._labels[start:end] == label
             if free.size and free[place := int(free.argmax())]:
                 return start + place
         return None
@@ -202,7 +194,10 @@ class Handout:
 
     def _person(self, annotator: str) -> _Person:
         if annotator not in self._people:
-            self._people[annotator] = _Person(len(self.questions))
+            person = self._people[annotator] = _Person(len(self.questions))
+            places = self._earlier.pop(annotator, [])
+            person.answered = len(places)
+            person.has_answered[places] = person.has_seen[places] = True
         return self._people[annotator]
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from noisyweb.annotate.book import BACKEND, FILE, Book
+from noisyweb.annotate.book import BACKEND, FILE, KEY, Book
 from noisyweb.votes import add
-from noisyweb.workspace import Workspace
-
-KEY = ["label", "image_id", "annotator"]
+from noisyweb.workspace import TABLES, Workspace
 
 
 def harvest(workspace: Workspace) -> None:
     """Add the page's answers to the votes, and those on known images to ``known_votes``. Can be done at any time.
 
-    Keep the workspace `locked` meanwhile. The verdicts are not worked out.
+    Answers that were taken back on the page go; those of a book that is there no longer stay. Keep the workspace
+    `locked` meanwhile. The verdicts are not worked out.
 
     Raises:
         CorruptFileError: the page's book is damaged.
@@ -25,14 +24,15 @@ def harvest(workspace: Workspace) -> None:
     book = Book(workspace.folder)
     try:
         known, known_votes = book.known(), book.votes(known=True)
-        votes = book.votes(known=False)
+        votes, taken_back = book.votes(known=False), book.taken_back()
     finally:
         book.close()
-    _drop_taken_back(workspace, votes)
+    kept = _without(workspace.fold("votes"), taken_back)
+    if kept is not None:
+        workspace.write("votes", kept)
     add(workspace, [votes])
-    for name, table in (("known", known), ("known_votes", known_votes)):
-        if not table.equals(workspace.read(name)):
-            workspace.write(name, table)
+    _merge(workspace, "known", known)
+    _merge(workspace, "known_votes", known_votes, taken_back)
 
 
 def is_pending(workspace: Workspace) -> bool:
@@ -41,24 +41,39 @@ def is_pending(workspace: Workspace) -> bool:
         return False
     book = Book(workspace.folder, readonly=True)
     try:
-        given, known = book.votes(known=False), book.votes(known=True)
+        given = {"votes": book.votes(known=False), "known_votes": book.votes(known=True)}
+        taken_back = book.taken_back()
     finally:
         book.close()
-    votes = workspace.read("votes")
-    taken = votes.filter(pc.equal(votes["backend"], BACKEND))
     said = [*KEY, "answer"]
-    return not (
-        given.select(said).equals(taken.select(said))
-        and known.select(said).equals(workspace.read("known_votes").select(said))
-    )
+    for name, answers in given.items():
+        table = workspace.read(name)
+        if answers.select(said).join(table.select(said), said, join_type="left anti").num_rows:
+            return True
+        if _without(table, taken_back) is not None:
+            return True
+    return False
 
 
-def _drop_taken_back(workspace: Workspace, votes: pa.Table) -> None:
-    """Remove answers that came from the page before and were taken back there since."""
-    earlier = workspace.fold("votes")
-    from_page = earlier.filter(pc.equal(earlier["backend"], BACKEND)).select(KEY)
-    gone = from_page.join(votes.select(KEY), KEY, join_type="left anti")
-    if gone.num_rows:
-        workspace.write(
-            "votes", earlier.join(gone, KEY, join_type="left anti").sort_by([(name, "ascending") for name in KEY])
-        )
+def _without(votes: pa.Table, taken_back: pa.Table) -> pa.Table | None:
+    """The votes without those that came from the page and were taken back there; None if there are none such."""
+    from_page = votes.filter(pc.equal(votes["backend"], BACKEND))
+    gone = from_page.select(KEY).join(taken_back, list(KEY), join_type="inner")
+    if not gone.num_rows:
+        return None
+    return votes.join(gone, list(KEY), join_type="left anti").sort_by([(name, "ascending") for name in KEY])
+
+
+def _merge(workspace: Workspace, name: str, new: pa.Table, taken_back: pa.Table | None = None) -> None:
+    """Put rows into a table, in the place of those with the same keys."""
+    schema, columns = TABLES[name]
+    key = list(columns)
+    earlier = workspace.fold(name)
+    if taken_back is not None:
+        kept = _without(earlier, taken_back)
+        earlier = earlier if kept is None else kept
+    others = earlier.join(new.select(key), key, join_type="left anti")
+    whole = pa.concat_tables([others.select(schema.names).cast(schema), new.cast(schema)])
+    whole = whole.sort_by([(each, "ascending") for each in KEY if each in key])
+    if not whole.equals(workspace.read(name)):
+        workspace.write(name, whole)

@@ -26,7 +26,11 @@ def check_origin(text: str) -> str:
         parts, port = urlsplit(""), None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.username:
         raise LabelError(f"origin {text!r}: expected http:// or https:// and a host, such as https://label.example.org")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    try:  # as browsers send it: xn--... for what is not ASCII
+        name = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
+    except UnicodeError:
+        raise LabelError(f"origin {text!r}: no host name; expected one such as https://label.example.org") from None
+    host = f"[{name}]" if ":" in name else name
     is_default = port in (None, {"http": 80, "https": 443}[parts.scheme])
     return f"{parts.scheme}://{host}" + ("" if is_default else f":{port}")
 

@@ -51,11 +51,11 @@ def sign_in(book: Book, name: str, token: str) -> str | None:
     """A new session's cookie; None if the token is not that annotator's."""
     if not name.isprintable():  # half a character, which SQLite would not take
         return None
-    row = book.sql.execute("SELECT token FROM annotators WHERE name = ?", (name,)).fetchone()
-    if not hmac.compare_digest(row[0] if row else "", _hash(token)):
-        return None
     cookie = secrets.token_urlsafe(24)
-    with book.transaction():
+    with book.transaction():  # nobody is shut out between the two
+        row = book.sql.execute("SELECT token FROM annotators WHERE name = ?", (name,)).fetchone()
+        if not hmac.compare_digest(row[0] if row else "", _hash(token)):
+            return None
         book.sql.execute("INSERT INTO sessions VALUES (?, ?)", (_hash(cookie), name))
     return cookie
 

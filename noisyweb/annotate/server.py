@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from noisyweb.annotate.book import BACKEND, Book
+from noisyweb.annotate.book import Book
 from noisyweb.errors import LabelError, MissingExtraError
 from noisyweb.workspace import Workspace
 
 if TYPE_CHECKING:
     import uvicorn
-    from starlette.applications import Starlette
 
+    from noisyweb.annotate.guard import Guard
     from noisyweb.annotate.handout import Handout
 
 MAX_CONNECTIONS = 1_000
@@ -59,14 +59,16 @@ def check_packages() -> None:
             raise MissingExtraError(package, "label", "the annotation page")
 
 
-def serve(workspace: Workspace, options: ServeOptions, ready: Callable[[str], None]) -> None:
-    """Serve the page until SIGINT or SIGTERM; `noisyweb.annotate.prepare.prepare` comes first.
-
-    Call it from the main thread.
+def serve(
+    workspace: Workspace, options: ServeOptions, begin: Callable[[Book], None], ready: Callable[[str], None]
+) -> None:
+    """Serve the page until SIGINT or SIGTERM. Call it from the main thread.
 
     Args:
         workspace: whose questions are asked.
         options: how.
+        begin: called with the book once nothing stands in the way of serving; `noisyweb.annotate.prepare.prepare` is
+            to be done there.
         ready: called with the page's address, without a slash at the end, once it can be opened.
 
     Raises:
@@ -81,8 +83,13 @@ def serve(workspace: Workspace, options: ServeOptions, ready: Callable[[str], No
         host, port = listener.getsockname()[:2]
         address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
         _check_certificate(options)
-        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-        with _application(workspace, options, f"noisyweb-{port}", scheme == "https") as app:
+        _log_errors()
+        book = Book(workspace.folder)
+        try:
+            begin(book)
+        finally:
+            book.close()
+        with _application(workspace, options, f"noisyweb-{port}") as app:
             config = uvicorn.Config(
                 app,
                 log_config=None,
@@ -98,6 +105,15 @@ def serve(workspace: Workspace, options: ServeOptions, ready: Callable[[str], No
                 ssl_keyfile=options.key,
             )
             _run(uvicorn.Server(config), listener, lambda: ready(address))
+
+
+def _log_errors() -> None:
+    """What goes wrong in a request is told on standard error, and nothing else is."""
+    log = logging.getLogger("uvicorn")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("annotation page: %(message)s"))
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.ERROR)
 
 
 def _check_certificate(options: ServeOptions) -> None:
@@ -133,7 +149,7 @@ def _run(server: uvicorn.Server, listener: socket.socket, ready: Callable[[], No
 
 
 @contextlib.contextmanager
-def _application(workspace: Workspace, options: ServeOptions, cookie: str, is_secure: bool) -> Iterator[Starlette]:
+def _application(workspace: Workspace, options: ServeOptions, cookie: str) -> Iterator[Guard]:
     from noisyweb.annotate.app import AnnotationApp
     from noisyweb.annotate.handout import Handout
     from noisyweb.annotate.pictures import Pictures
@@ -142,7 +158,8 @@ def _application(workspace: Workspace, options: ServeOptions, cookie: str, is_se
 
     reader, written = Book(workspace.folder), Book(workspace.folder)
     handout = Handout(reader.questions(), first=options.first, known_share=options.known_share, seed=options.seed)
-    handout.load(itertools.chain(reader.answers(), _answers_elsewhere(workspace, handout)))
+    answers = reader.answers()
+    handout.load(itertools.chain(answers, _answers_elsewhere(workspace, handout, answers)))
     writer = Writer(written)
     try:
         yield AnnotationApp(
@@ -153,7 +170,6 @@ def _application(workspace: Workspace, options: ServeOptions, cookie: str, is_se
             workspace.class_names(),
             reader.samples(),
             cookie=cookie,
-            is_secure=is_secure,
         ).asgi(options.origins)
     finally:
         writer.close()
@@ -161,13 +177,17 @@ def _application(workspace: Workspace, options: ServeOptions, cookie: str, is_se
         written.close()
 
 
-def _answers_elsewhere(workspace: Workspace, handout: Handout) -> Iterator[tuple[None, str, str]]:
-    """What people answered by other ways: an image that has its votes needs no more."""
+def _answers_elsewhere(
+    workspace: Workspace, handout: Handout, answers: Sequence[tuple[str, str, str]]
+) -> Iterator[tuple[str, str, str]]:
+    """What people answered by other ways, or in a book that is gone: an image that has its votes needs no more."""
     ids = {(question.image_id, question.label): question.id for question in handout.questions}
-    votes = workspace.read("votes").select(["image_id", "label", "answer", "backend", "is_weak"]).to_pydict()
-    for image_id, label, answer, backend, is_weak in zip(*votes.values(), strict=True):
-        if backend != BACKEND and not is_weak and (image_id, label) in ids:
-            yield None, ids[image_id, label], answer
+    here = {(question, annotator) for annotator, question, _ in answers}
+    votes = workspace.read("votes").select(["image_id", "label", "annotator", "answer", "is_weak"]).to_pydict()
+    for image_id, label, annotator, answer, is_weak in zip(*votes.values(), strict=True):
+        question = ids.get((image_id, label))
+        if question is not None and not is_weak and (question, annotator) not in here:
+            yield annotator, question, answer
 
 
 @contextlib.contextmanager

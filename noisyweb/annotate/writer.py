@@ -55,6 +55,7 @@ class Writer:
                 return
 
     def _write(self, batch: list[tuple[Callable[[sqlite3.Connection], Any], Future[Any]]]) -> None:
+        batch = [each for each in batch if each[1].set_running_or_notify_cancel()]
         results = []
         try:
             with self._ballots.transaction():

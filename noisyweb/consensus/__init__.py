@@ -4,6 +4,6 @@ votes --tally--> methods/ (majority, Dawid-Skene, GLAD) --verdicts--> verdicts
                  agreement, annotators;  wanted, effort, worth: what is missing
 """
 
-from noisyweb.consensus.verdicts import TIE, TOO_FEW, majority, summary, update, verdicts_of
+from noisyweb.consensus.verdicts import TIE, TOO_FEW, is_stale, majority, summary, update, verdicts_of
 
-__all__ = ["TIE", "TOO_FEW", "majority", "summary", "update", "verdicts_of"]
+__all__ = ["TIE", "TOO_FEW", "is_stale", "majority", "summary", "update", "verdicts_of"]

@@ -127,6 +127,20 @@ def update(
     return verdicts
 
 
+def is_stale(workspace: Workspace) -> bool:
+    """Whether the verdicts do not rest on the votes that are there: a process died in between, say."""
+    counted = tally(workspace.read("votes"), read_settings(workspace.folder).count_weak)
+    verdicts = workspace.read("verdicts")
+    columns = {
+        "image_id": counted.index.image_ids,
+        "label": pa.array(counted.index.labels),
+        "votes_yes": pa.array(counted.yes, pa.int32()),
+        "votes_no": pa.array(counted.no, pa.int32()),
+        "votes_total": pa.array(counted.decisive + counted.unsure, pa.int32()),
+    }
+    return any(not verdicts[name].equals(pa.chunked_array([column])) for name, column in columns.items())
+
+
 def summary(votes: pa.Table, verdicts: pa.Table) -> Iterator[str]:
     """The state of the verdicts in two lines of text."""
     weak = pc.sum(votes["is_weak"]).as_py() or 0

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from noisyweb.annotate.harvest import is_pending
 from noisyweb.certainty import wrong_draws
+from noisyweb.consensus import is_stale
 from noisyweb.dataset import Section
 from noisyweb.dedup_clean import ids_digest
 from noisyweb.dedup_record import DedupRecord, read_record
@@ -73,10 +74,10 @@ def read(section: Section) -> ImageSet:
 
 
 def _notes(workspace: Workspace) -> tuple[str, ...]:
-    if not is_pending(workspace):
+    if not (is_pending(workspace) or is_stale(workspace)):
         return ()
     command = f"noisyweb label status --workspace {workspace.folder}"
-    return (f"the annotation page has answers that are not in the verdicts; take them in with `{command}`",)
+    return (f"there are votes that are not in the verdicts, and so not in the pool; take them in with `{command}`",)
 
 
 def _compared(workspace: Workspace) -> DedupRecord:

@@ -4,11 +4,14 @@ const AHEAD = 6; // questions kept ready, their images loaded
 const GRID = 12;
 const POLL_MS = 3000;
 const RETRY_MS = 1000;
+const PATIENCE_MS = 20000;
+const MAX_HELD = 200; // as the server has it
 
 const $ = (id) => document.getElementById(id);
 const queue = []; // questions that are to come, or to be answered again
 const past = []; // questions answered on this page, for undo
 let annotator = null;
+let book = null; // the workspace's: answers of another one at this address are not for it
 let current = null; // the question on the screen
 let cells = []; // the grid's questions: {task, answer}
 let focus = 0;
@@ -20,24 +23,27 @@ const times = []; // seconds of the latest answers
 
 // -- the outbox --------------------------------------------------------------------------------------------
 
-let memory = []; // where the browser keeps nothing
+let memory = null; // the outbox where the browser keeps nothing: it lasts as long as the page
+
+const outboxName = () => `outbox:${book}:${annotator}`;
 
 function outbox() {
+  if (memory) return memory;
   try {
-    const kept = JSON.parse(localStorage.getItem(`outbox:${annotator}`) ?? "[]");
+    const kept = JSON.parse(localStorage.getItem(outboxName()) ?? "[]");
     return Array.isArray(kept) ? kept : [];
   } catch {
-    return memory;
+    return [];
   }
 }
 
 function keepOutbox(votes) {
-  memory = votes;
   try {
-    localStorage.setItem(`outbox:${annotator}`, JSON.stringify(votes));
+    if (!memory) localStorage.setItem(outboxName(), JSON.stringify(votes));
   } catch {
-    // then it lasts as long as the page
+    memory = votes;
   }
+  if (memory) memory = votes;
 }
 
 function post(vote) {
@@ -46,11 +52,14 @@ function post(vote) {
 
 // -- talking to the server ---------------------------------------------------------------------------------
 
+class Refusal extends Error {} // what the server says, where it answers at all
+
 async function call(path, body) {
   const response = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
+    signal: AbortSignal.timeout(PATIENCE_MS),
   });
   return { status: response.status, body: await response.json() };
 }
@@ -58,7 +67,7 @@ async function call(path, body) {
 function held() {
   const tasks = [...queue, ...cells.map((cell) => cell.task)];
   if (current) tasks.push(current);
-  return [...tasks, ...outbox()].map(({ id }) => id);
+  return [...new Set([...tasks, ...outbox()].map(({ id }) => id))].slice(0, MAX_HELD);
 }
 
 async function talk() {
@@ -71,20 +80,21 @@ async function talk() {
     const ahead = isGrid ? GRID : AHEAD;
     const reply = await call("api/work", {
       annotator,
+      book,
       votes: votes.map(({ id, answer, seconds }) => ({ id, answer, seconds })),
       held: held(),
       want: Math.max(0, ahead - queue.length),
-      same_class: false,
     });
     if (reply.status === 401) {
       signIn("");
       return;
     }
-    if (reply.status === 409) return location.reload(); // another tab of this browser signed somebody else in
-    if (reply.status !== 200) throw new Error(reply.body.error);
+    if (reply.status === 409) return location.reload(); // somebody else is signed in now, or another server is here
+    if (reply.status !== 200) throw new Refusal(reply.body.error);
     // No session yet, so no outbox: this was the call that said whose it is.
     const isNew = annotator !== reply.body.annotator;
-    annotator = reply.body.annotator;
+    ({ annotator, book } = reply.body);
+    $("annotator").textContent = annotator;
     const sent = new Set(votes.map((vote) => vote.key));
     keepOutbox(outbox().filter((vote) => !sent.has(vote.key)));
     const known = new Set(held());
@@ -134,7 +144,7 @@ async function enter(name, token) {
   try {
     const reply = await call("api/sign-in", { name, token });
     if (reply.status !== 200) return signIn(reply.body.error);
-    if (annotator !== null && annotator !== reply.body.annotator) return location.reload();
+    if (annotator !== null && (annotator !== reply.body.annotator || book !== reply.body.book)) return location.reload();
   } catch {
     return signIn("the server does not answer");
   }
@@ -175,8 +185,9 @@ function nothing() {
   $("image").hidden = true;
   $("grid").hidden = true;
   $("message").hidden = false;
-  const { open, left } = progress;
-  if (left) $("message").textContent = "Others hold the last images at the moment. This page looks again by itself.";
+  const { open, left } = progress ?? {};
+  if (!progress || isOffline) $("message").textContent = "Waiting for the server.";
+  else if (left) $("message").textContent = "Others hold the last images at the moment. This page looks again by itself.";
   else if (open) $("message").textContent = `Thank you! ${open} images wait for votes of other people.`;
   else $("message").textContent = "All images have their votes. Thank you!";
   $("class-name").textContent = "";
@@ -204,7 +215,8 @@ function ask(task) {
   }
 }
 
-let progress = { answered: 0, open: 0, left: 0, questions: 0 };
+let progress = null; // as the server told it last
+let isOffline = false;
 
 function showProgress(told) {
   progress = told;
@@ -223,17 +235,23 @@ function showPace() {
 }
 
 function showSaved(error) {
+  isOffline = Boolean(error);
   const waiting = outbox().length;
-  $("saved").classList.toggle("waiting", Boolean(error));
-  if (error) $("saved").textContent = `server not reached: ${waiting} answer${waiting === 1 ? "" : "s"} kept here, trying again`;
-  else $("saved").textContent = waiting ? `saving ${waiting}…` : "all saved";
+  const marked = cells.filter((cell) => cell.answer).length;
+  $("saved").classList.toggle("waiting", isOffline);
+  if (error) {
+    const why = error instanceof Refusal ? `the server says: ${error.message}` : "server not reached";
+    $("saved").textContent = `${why}: ${waiting} answer${waiting === 1 ? "" : "s"} kept here, trying again`;
+  } else if (waiting) $("saved").textContent = `saving ${waiting}…`;
+  else $("saved").textContent = marked ? `${marked} not sent yet` : "all saved";
 }
 
 function enable() {
   for (const id of ["yes", "no", "unsure"]) $(id).disabled = !current && !cells.length;
-  $("undo").disabled = isGrid ? !cells.some((cell) => cell.answer) : !past.length;
+  const hasMarks = cells.some((cell) => cell.answer);
+  $("undo").disabled = !hasMarks && !past.length;
   $("others").disabled = !cells.length;
-  $("send").disabled = !cells.some((cell) => cell.answer);
+  $("send").disabled = !hasMarks;
 }
 
 // -- answering ---------------------------------------------------------------------------------------------
@@ -247,9 +265,14 @@ function measured(count) {
   return Math.round(seconds * 1000) / 1000;
 }
 
+// Nobody says yes or no of an image they have not seen.
+function mayAnswer({ image }, said) {
+  return image.complete && (image.naturalWidth > 0 || said === "unsure");
+}
+
 function answer(said) {
   if (isGrid) return answerCell(said);
-  if (!current?.image.complete) return; // nobody answers about an image they have not seen
+  if (!current || !mayAnswer(current, said)) return;
   post({ id: current.id, answer: said, seconds: measured(1) });
   past.push(current);
   current = null;
@@ -288,7 +311,8 @@ function fillGrid() {
       button.className = "cell";
       button.append(cell.task.image, document.createElement("span"));
       button.addEventListener("click", () => {
-        cell.answer = { yes: "no", no: "unsure", unsure: "yes" }[cell.answer] ?? "no";
+        const said = { yes: "no", no: "unsure", unsure: "yes" }[cell.answer] ?? "no";
+        if (mayAnswer(cell.task, said)) cell.answer = said;
         focus = place;
         drawGrid();
       });
@@ -309,38 +333,51 @@ function drawGrid() {
   });
   $("grid").children[focus]?.scrollIntoView({ block: "nearest" });
   enable();
+  if (!isOffline) showSaved(null);
 }
 
 function answerCell(said) {
   if (!cells.length) return;
+  if (!mayAnswer(cells[focus].task, said)) return;
   cells[focus].answer = said;
   if (focus < cells.length - 1) focus += 1;
   drawGrid();
 }
 
 function undoCell() {
-  if (!cells.length) return;
+  if (!cells.some((cell) => cell.answer)) {
+    if (!past.length) return;
+    toggleGrid(); // what was sent is taken back one by one
+    return undo();
+  }
   if (!cells[focus].answer && focus > 0) focus -= 1;
   cells[focus].answer = null;
   drawGrid();
 }
 
 function othersYes() {
-  for (const cell of cells) cell.answer ??= "yes";
+  for (const cell of cells) if (mayAnswer(cell.task, "yes")) cell.answer ??= "yes";
   drawGrid();
 }
 
-function send() {
+// Into the outbox with what is marked; what is not comes again.
+function clearGrid() {
   const answered = cells.filter((cell) => cell.answer);
-  if (!answered.length) return;
-  const seconds = measured(answered.length);
-  for (const { task, answer } of answered) {
-    post({ id: task.id, answer, seconds });
-    past.push(task);
+  if (answered.length) {
+    const seconds = measured(answered.length);
+    for (const { task, answer } of answered) {
+      post({ id: task.id, answer, seconds });
+      past.push(task);
+    }
   }
   queue.unshift(...cells.filter((cell) => !cell.answer).map((cell) => cell.task));
   cells = [];
   $("grid").replaceChildren();
+}
+
+function send() {
+  if (!cells.some((cell) => cell.answer)) return;
+  clearGrid();
   fill();
   talk();
   showSaved(null);
@@ -349,10 +386,8 @@ function send() {
 function toggleGrid() {
   isGrid = !isGrid;
   if (current) queue.unshift(current);
-  queue.unshift(...cells.map((cell) => cell.task));
   current = null;
-  cells = [];
-  $("grid").replaceChildren();
+  clearGrid();
   $("grid").hidden = true;
   $("mode").textContent = isGrid ? "One image" : "Grid";
   $("question").textContent = isGrid ? "Is each of these a" : "Is this a";
@@ -413,6 +448,8 @@ $("sign-in").addEventListener("submit", (event) => {
   enter($("name").value, $("token").value);
 });
 addEventListener("online", talk);
+addEventListener("hashchange", () => location.reload()); // somebody's link was opened in this tab
+addEventListener("pagehide", clearGrid); // what is marked is sent when the page is opened again
 
 const link = /^#([^:]+):([\w-]+)$/.exec(location.hash);
 if (link) {
