@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +37,15 @@ def make_workspace(folder: Path, sizes: Sequence[int], names: Sequence[str] = NA
     return place
 
 
+def free_port() -> int:
+    """A port that stays free while a server is restarted: none of those that the system gives to whoever asks."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as attempt, contextlib.suppress(OSError):
+            attempt.bind(("127.0.0.1", port))
+            return port
+
+
 class PageServer:
     """``noisyweb label serve`` as a process, until the block ends.
 
@@ -48,6 +60,7 @@ class PageServer:
         self.links: dict[str, str] = {}
         self.address, self.said = "", ""
         self._clients: list[Annotator] = []
+        self._port = free_port()
 
     def __enter__(self) -> PageServer:
         self.start(*(f"--annotator={name}" for name in self._annotators))
@@ -61,25 +74,23 @@ class PageServer:
         if self.process.poll() is None:
             self.stop()
 
-    def start(self, *options: str, port: int = 0) -> None:
+    def start(self, *options: str) -> None:
         """Start it, and wait until it says that it is open."""
-        command = [str(PROGRAM), "label", "serve", "--workspace", str(self.folder), "--port", str(port)]
+        command = [str(PROGRAM), "label", "serve", "--workspace", str(self.folder), "--port", str(self._port)]
         self.process = subprocess.Popen(
             [*command, *self._options, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        assert self.process.stdout is not None
-        self.said = ""
-        expected = sum(option.startswith("--annotator=") for option in options)
-        while not self.address or len(self.links) < expected or self.said == "":
+        expected = {option.removeprefix("--annotator=") for option in options if option.startswith("--annotator=")}
+        self.said, is_open = "", False
+        while not is_open or expected - set(self.links):
+            assert self.process.stdout is not None
             line = self.process.stdout.readline()
-            assert line, self.said
+            assert line, self.said  # it has ended
             self.said += line
             if found := re.search(r"annotation page: (\S+)/ ", line):
-                self.address = found[1]
+                self.address, is_open = found[1], True
             elif found := re.search(r"^  (.+): (\S+/#\S+)$", line):
                 self.links[found[1]] = found[2]
-        while "annotation page" not in self.said:
-            self.said += self.process.stdout.readline()
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -88,7 +99,7 @@ class PageServer:
 
     def restart(self) -> None:
         """Open it again at the same address."""
-        self.start(port=int(self.address.rpartition(":")[2]))
+        self.start()
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> str:
         """End it in good order; give what it said after it was open."""
