@@ -47,6 +47,19 @@ def sql_errors(path: Path) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def transaction(sql: sqlite3.Connection) -> Iterator[None]:
+    """All statements of the block or none of them."""
+    sql.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if sql.in_transaction:  # a full disk has ended it already
+            sql.execute("ROLLBACK")
+        raise
+    sql.execute("COMMIT")
+
+
 class Database:
     """Tables of given schemas in one SQLite file.
 
@@ -102,14 +115,8 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All statements of the block or none of them."""
-        self.sql.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self.sql):
             yield
-        except BaseException:
-            if self.sql.in_transaction:  # a full disk has ended it already
-                self.sql.execute("ROLLBACK")
-            raise
-        self.sql.execute("COMMIT")
 
     def put(self, name: str, row: Mapping[str, Any]) -> None:
         """Add a row, or replace the one with its key; columns left out are null."""

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from noisyweb.errors import CorruptFileError
 from noisyweb.schemas import KNOWN, VOTES
-from noisyweb.tabledb import sql_errors
+from noisyweb.tabledb import sql_errors, transaction
 from noisyweb.votes import as_votes
 
 FILE = "labels.sqlite"
@@ -111,15 +111,8 @@ class Book:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All statements of the block or none of them."""
-        with sql_errors(self.path):
-            self.sql.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                if self.sql.in_transaction:  # a full disk has ended it already
-                    self.sql.execute("ROLLBACK")
-                raise
-            self.sql.execute("COMMIT")
+        with sql_errors(self.path), transaction(self.sql):
+            yield
 
     @property
     def name(self) -> str:
