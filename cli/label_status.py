@@ -24,6 +24,12 @@ def status(
         float | None, typer.Option(min=0.0, help="What a vote costs, to show what the missing ones do.")
     ] = None,
     annotators: Annotated[int, typer.Option(min=0, help="How many annotators to list, those with most votes.")] = 20,
+    annotators_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write all annotators to this CSV file: agreement, accuracy, what they said of known images."
+        ),
+    ] = None,
     worth: Annotated[int, typer.Option(min=0, help="How many of the images worth another vote to list.")] = 0,
     worth_file: Annotated[
         Path | None, typer.Option(help="Write all images with votes to this CSV file, the least sure first.")
@@ -54,17 +60,17 @@ def status(
     typer.echo(alpha_line(agreement(counted)))
     _print_funnel(place, asked)
     typer.echo(effort_line(effort(asked, votes, counted, settings.min_votes), price))
-    _print_annotators(place, votes, counted, annotators)
+    _tell_of_annotators(place, votes, counted, annotators, annotators_file)
     if worth or worth_file is not None:
+        from noisyweb.consensus.csv_file import write_csv
         from noisyweb.consensus.worth import worth as least_sure
-        from noisyweb.consensus.worth import write_worth
 
         table = least_sure(asked, place.read("verdicts"))
         if worth:
             for line in worth_lines(table, worth):
                 typer.echo(line)
         if worth_file is not None:
-            write_worth(table, worth_file)
+            write_csv(table, worth_file)
             typer.echo(f"{worth_file}: {table.num_rows:,} questions with votes, the least sure first")
 
 
@@ -83,10 +89,14 @@ def _print_funnel(place: Workspace, asked: pa.Table) -> None:
         typer.echo(f"  {printable(name)}: {count:,} of {row['unique']:,} without a verdict, {row['wrong']:,} wrong")
 
 
-def _print_annotators(place: Workspace, votes: pa.Table, counted: Tally, count: int) -> None:
+def _tell_of_annotators(place: Workspace, votes: pa.Table, counted: Tally, count: int, file: Path | None) -> None:
     from noisyweb.cli._vote_view import annotator_lines
     from noisyweb.consensus.annotators import annotators
+    from noisyweb.consensus.csv_file import write_csv
 
     table = annotators(votes, counted, place.read("known"), place.read("known_votes"))
     for line in annotator_lines(table, count):
         typer.echo(line)
+    if file is not None:
+        write_csv(table, file)
+        typer.echo(f"{file}: {table.num_rows:,} annotators")

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from noisyweb.cli._vote_view import annotator_lines, printable
 from noisyweb.consensus import majority, update
+from noisyweb.consensus.csv_file import write_csv
 from noisyweb.consensus.effort import RECENT, Effort, effort, missing
 from noisyweb.consensus.tally import tally
 from noisyweb.consensus.wanted import wanted
-from noisyweb.consensus.worth import WORTH, entropy, worth, write_worth
+from noisyweb.consensus.worth import WORTH, entropy, worth
 from noisyweb.errors import LabelError, OutputError
 from noisyweb.funnel import STEPS, by_class, funnel
 from noisyweb.schemas import DUPLICATES, KNOWN, VERDICTS, VOTES
@@ -172,7 +173,7 @@ def test_the_least_sure_come_first(tmp_path: Path) -> None:
     table_ = worth(questions(place), verdicts)
     assert table_.schema == WORTH
     assert table_["image_id"].to_pylist() == ["d", "e", "b", "a", "c"]  # a and c tie; f has no votes
-    write_worth(table_, tmp_path / "next.csv")
+    write_csv(table_, tmp_path / "next.csv")
     with (tmp_path / "next.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == WORTH.names
@@ -181,7 +182,7 @@ def test_the_least_sure_come_first(tmp_path: Path) -> None:
     assert (rows[0]["posterior"], float(rows[0]["entropy"])) == ("", 1.0)
     assert worth(questions(place), VERDICTS.empty_table()).num_rows == 0
     with pytest.raises(OutputError):
-        write_worth(table_, tmp_path / "next.csv" / "inside")
+        write_csv(table_, tmp_path / "next.csv" / "inside")
 
 
 # -- the commands ----------------------------------------------------------------------------------------
@@ -225,9 +226,8 @@ def test_status(noisyweb: Program, voted: Workspace, tmp_path: Path) -> None:
     known = pa.Table.from_pylist([{"image_id": "k", "label": 0, "answer": "yes"}], schema=KNOWN)
     voted.write("known", known)
     voted.write("known_votes", table([("k", 0, "ann", "no"), ("k", 0, "bob", "yes")]))
-    done = noisyweb(
-        "label", "status", "--workspace", voted.folder, "--price", "0.5", "--worth", "1", "--worth-file", "o.csv"
-    )
+    files = ("--worth-file", "o.csv", "--annotators-file", "people.csv")
+    done = noisyweb("label", "status", "--workspace", voted.folder, "--price", "0.5", "--worth", "1", *files)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "votes: 11 by 4 annotators on 5 questions; 2 of them weak"
@@ -243,6 +243,9 @@ def test_status(noisyweb: Program, voted: Workspace, tmp_path: Path) -> None:
     people = {line.split()[0]: line.split()[1:] for line in lines if line.startswith("  ")}
     assert people["ann"] == ["4", "25.0%", "50.0%", "0.0%", "of", "1", "3.0"]
     assert people["robot"] == ["(machine)", "2", "0.0%", "0.0%", "-", "-"]
+    written = {row["annotator"]: row for row in csv.DictReader((tmp_path / "cwd/people.csv").read_text().splitlines())}
+    assert sorted(written) == ["ann", "bob", "cid", "robot"]
+    assert (written["ann"]["said_no_is_yes"], written["bob"]["said_yes_is_yes"]) == ("1", "1")
     assert any(line.startswith("worth another vote: the 1 least sure of 5 questions with votes") for line in lines)
     assert lines[-1] == "o.csv: 5 questions with votes, the least sure first"
     assert len((tmp_path / "cwd/o.csv").read_text().splitlines()) == 6

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pcsv
 
-from noisyweb.atomic import replacing_file
 from noisyweb.question_index import QuestionIndex
 
 WORTH = pa.schema(
@@ -65,13 +61,3 @@ def worth(asked: pa.Table, verdicts: pa.Table) -> pa.Table:
     table = pa.table(columns | {"entropy": pa.array(unsure)}).select(WORTH.names).cast(WORTH)
     order = [("entropy", "descending"), ("image_id", "ascending"), ("label", "ascending")]
     return table.take(pc.sort_indices(table, order))
-
-
-def write_worth(table: pa.Table, path: Path) -> None:
-    """Write a table of `WORTH` as CSV with a header.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    with replacing_file(path) as temporary:
-        pcsv.write_csv(table, temporary)
