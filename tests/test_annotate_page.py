@@ -123,6 +123,14 @@ def small(tmp_path: Path) -> Iterator[PageServer]:
         yield server
 
 
+def wait_for_grid(page: Page) -> None:
+    """Wait until there is a grid and all its images have come."""
+    page.wait_for_function(
+        "() => { const all = [...document.querySelectorAll('.cell img')];"
+        " return all.length > 0 && all.every((image) => image.naturalWidth > 0) }"
+    )
+
+
 def answers(folder: Path) -> Counter[str]:
     with sqlite3.connect(folder / FILE) as sql:
         found = Counter(answer for (answer,) in sql.execute("SELECT answer FROM answers"))
@@ -164,12 +172,12 @@ def test_a_grid_is_answered_by_keys_too(small: PageServer, browser: Browser) -> 
     expect(anna.page.locator("#image img")).to_be_visible()
     anna.page.keyboard.press("g")
     cells = anna.page.locator(".cell")
-    expect(cells.first).to_be_visible()
+    wait_for_grid(anna.page)
     sizes: list[int] = []
     for _ in range(12):  # class by class, until nothing is left
         if anna.is_done():
             break
-        expect(cells.first).to_be_visible()
+        wait_for_grid(anna.page)
         sizes.append(cells.count())
         anna.page.keyboard.press("n")  # the first one, and on to the second
         if cells.count() > 2:
@@ -261,15 +269,15 @@ def test_what_is_marked_in_a_grid_is_not_lost(small: PageServer, browser: Browse
     progress = anna.page.locator("#progress")
     expect(anna.page.locator("#image img")).to_be_visible()
     anna.page.keyboard.press("g")
-    expect(anna.page.locator(".cell").first).to_be_visible()
-    anna.page.wait_for_function("() => [...document.querySelectorAll('.cell img')].every((i) => i.complete)")
+    wait_for_grid(anna.page)
     anna.page.keyboard.press("n")
     expect(anna.page.locator("#saved")).to_have_text("1 not sent yet")
     anna.page.keyboard.press("g")  # back to one image
     expect(progress).to_contain_text("you answered 1")
     anna.page.keyboard.press("g")
-    anna.page.wait_for_function("() => [...document.querySelectorAll('.cell img')].every((i) => i.complete)")
+    wait_for_grid(anna.page)
     anna.page.keyboard.press("u")
+    expect(anna.page.locator("#saved")).to_have_text("1 not sent yet")
     anna.page.reload()
     expect(progress).to_contain_text("you answered 2")
     assert answers(small.folder) == {"no": 1, "unsure": 1}
