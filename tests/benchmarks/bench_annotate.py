@@ -102,9 +102,8 @@ def measure_answers(folder: Path, people: int, seconds: float, batch: int) -> No
         start = time.perf_counter()
         saved, waits = asyncio.run(load(server.address, server.links, seconds, batch))
         rate = saved / (time.perf_counter() - start)
-    (folder / "labels.sqlite").unlink()
-    for suffix in ("-wal", "-shm"):
-        (folder / f"labels.sqlite{suffix}").unlink(missing_ok=True)
+    for name in ("labels.sqlite", "labels.sqlite-wal", "labels.sqlite-shm", "votes.parquet", "verdicts.parquet"):
+        (folder / name).unlink(missing_ok=True)  # the next figure begins anew
     middle, late = statistics.median(waits) * 1e3, statistics.quantiles(waits, n=20)[-1] * 1e3
     print(
         f"| {people} annotators, {batch} a request | {rate:,.0f} answers/s | {MIN_ANSWERS_PER_S}/s | "
