@@ -40,6 +40,17 @@ def disk_errors(target: Path | str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def held_alone(path: Path, refusal: Exception) -> Iterator[None]:
+    """Hold a lock file for the length of a block; raise ``refusal`` if another process holds it."""
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise refusal from None
+        yield
+
+
+@contextlib.contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
     """Give a temporary path beside ``target``; rename it over ``target`` if the block ends well.
 

@@ -85,7 +85,7 @@ def add(workspace: Workspace, tables: Iterable[pa.Table]) -> VoteReport:
     """
     old = workspace.fold("votes")
     whole = pa.concat_tables([old, *(as_votes(table) for table in tables)]).combine_chunks()
-    _check_answers(whole)
+    check_answers(whole)
     if whole.num_rows == 0:
         return VoteReport(0, 0, 0)
     names, answers = ["label", "image_id", "annotator"], whole["answer"].to_numpy(zero_copy_only=False)
@@ -108,7 +108,8 @@ def add(workspace: Workspace, tables: Iterable[pa.Table]) -> VoteReport:
     return report
 
 
-def _check_answers(votes: pa.Table) -> None:
+def check_answers(votes: pa.Table) -> None:
+    """Raise `LabelError` about the first answer that is none of yes, no and unsure."""
     known = pc.is_in(votes["answer"], pa.array(ANSWERS))
     if not pc.all(known, min_count=0).as_py():
         [row] = votes.filter(pc.invert(known)).slice(0, 1).to_pylist()

@@ -17,7 +17,6 @@ As long as crawl.sqlite is there, it is what counts.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noisyweb import schemas
-from noisyweb.atomic import disk_errors, replacing_file
+from noisyweb.atomic import disk_errors, held_alone, replacing_file
 from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.journal import Journal, read_journal
 from noisyweb.store import ImageStore
@@ -89,13 +88,8 @@ class Workspace:
         Raises:
             SourceError: another process holds it.
         """
-        with (self.folder / ".lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SourceError(
-                    f"workspace {self.folder}: another noisyweb process is writing to it; wait for it to end"
-                ) from None
+        message = f"workspace {self.folder}: another noisyweb process is writing to it; wait for it to end"
+        with held_alone(self.folder / ".lock", SourceError(message)):
             yield
 
     # -- class vocabulary ------------------------------------------------------------------------------

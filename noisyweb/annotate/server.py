@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
 import itertools
 import logging
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from noisyweb.annotate.book import Book
+from noisyweb.atomic import held_alone
 from noisyweb.errors import LabelError, MissingExtraError
 from noisyweb.workspace import Workspace
 
@@ -78,7 +78,9 @@ def serve(
     check_packages()
     import uvicorn
 
-    with _only_one(workspace.folder), _listening(options) as listener:
+    # Two servers would not know of each other's answers and hand out too many questions.
+    taken = LabelError(f"workspace {workspace.folder}: its annotation page is open already; stop that server first")
+    with held_alone(workspace.folder / ".labels.lock", taken), _listening(options) as listener:
         scheme = "https" if options.certificate else "http"
         host, port = listener.getsockname()[:2]
         address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
@@ -188,19 +190,6 @@ def _answers_elsewhere(
         question = ids.get((image_id, label))
         if question is not None and not is_weak and (question, annotator) not in here:
             yield annotator, question, answer
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Two servers would not know of each other's answers and hand out too many questions."""
-    with (folder / ".labels.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabelError(
-                f"workspace {folder}: its annotation page is open already; stop that server first"
-            ) from None
-        yield
 
 
 @contextlib.contextmanager

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from noisyweb.errors import LabelError
 from noisyweb.question_index import Places, QuestionIndex
 from noisyweb.schemas import ANSWERS
+from noisyweb.votes import check_answers
 
 YES, NO, UNSURE = range(3)
 """Places in `noisyweb.schemas.ANSWERS`."""
@@ -53,12 +53,9 @@ def tally(votes: pa.Table, count_weak: bool = False) -> Tally:
     Raises:
         LabelError: an answer is none of yes, no and unsure.
     """
+    check_answers(votes)
     index = QuestionIndex.of(votes)
-    place = pc.index_in(votes["answer"], pa.array(ANSWERS))
-    if place.null_count:
-        [bad] = votes.filter(pc.is_null(place)).slice(0, 1).to_pylist()
-        raise LabelError(f"answer {bad['answer']!r} by {bad['annotator']}: expected one of {', '.join(ANSWERS)}")
-    answer = np.asarray(place.to_numpy(), np.int8)
+    answer = np.asarray(pc.index_in(votes["answer"], pa.array(ANSWERS)).to_numpy(), np.int8)
     is_weak = np.asarray(pc.fill_null(votes["is_weak"], False).to_numpy(), bool)
     counts = np.full(len(answer), True) if count_weak else ~is_weak
 
