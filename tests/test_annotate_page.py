@@ -44,10 +44,10 @@ class Person:
         self.page.goto(address)
 
     def task(self) -> str | None:
-        """The question on the screen, once its image is there."""
+        """The question on the screen, once its image is there: wholly, since the page takes no answer before."""
         found: str | None = self.page.evaluate(
             "() => { const i = document.querySelector('#image img');"
-            " return i?.naturalWidth && !document.querySelector('#image').hidden ? i.dataset.task : null }"
+            " return i?.complete && i.naturalWidth && !document.querySelector('#image').hidden ? i.dataset.task : null }"
         )
         return found
 
