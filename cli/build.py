@@ -10,20 +10,53 @@ import typer
 from noisyweb import plugins
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
     from noisyweb.build import Built
+    from noisyweb.confusion import Confusion
     from noisyweb.dataset import Dataset
 
 
 def build(
-    dataset: Annotated[str, typer.Option(help="A bundled data set, or the path of your own definition (.toml).")],
+    dataset: Annotated[
+        str | None, typer.Option(help="A bundled data set, or the path of your own definition (.toml).")
+    ] = None,
     noise: Annotated[
         list[str] | None, typer.Option(help="Share of wrong labels in [0, 1]; may be given several times.")
     ] = None,
-    kind: Annotated[str, typer.Option(help=f"{', '.join(plugins.names('noisyweb.kinds'))}: see below.")] = "red",
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(plugins.names('noisyweb.kinds'))}: see below.  [default: red]", show_default=False
+        ),
+    ] = None,
+    mix: Annotated[
+        str | None, typer.Option(help="Several kinds and their shares of the wrong labels, such as red=0.7,blue=0.3.")
+    ] = None,
     all_levels: Annotated[bool, typer.Option("--all-levels", help="The ten levels of the paper, 0 to 0.8.")] = False,
     edition: Annotated[str | None, typer.Option(help="Where images and labels come from: drawn or crawled.")] = None,
     workspace: Annotated[
         Path | None, typer.Option(help="A workspace whose wrong images are the pool (the crawled edition).")
+    ] = None,
+    balance: Annotated[
+        str, typer.Option(help="class: each class has its share of wrong labels; global: drawn from all rows alike.")
+    ] = "class",
+    on_shortage: Annotated[
+        str,
+        typer.Option(
+            help="Too few wrong images for a level: error; cap (the best level that all classes reach); shrink (fewer "
+            "clean images, so that the level is exact)."
+        ),
+    ] = "error",
+    confusion: Annotated[
+        Path | None, typer.Option(help="For asymmetric: a CSV file, how often each class is taken for which.")
+    ] = None,
+    hierarchy: Annotated[
+        Path | None, typer.Option(help="For asymmetric: a CSV file of classes and parents; siblings are confused.")
+    ] = None,
+    open_set: Annotated[
+        str | None, typer.Option(help="For open-set: a data set or definition whose images stand in.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Same inputs, options and seed give the same bytes.", min=0)] = 0,
     out: Annotated[Path, typer.Option(help="Parent folder of all builds.")] = Path("builds"),
@@ -37,8 +70,10 @@ def build(
     Each level becomes a folder OUT/DATASET/KIND_noise_nl_LEVEL of Parquet files with a card, a credit list and a
     lock file; the clean validation set stands beside them. Never touches the network.
 
-    Kinds: red puts web images that annotators judged wrong in the place of clean ones; blue flips labels uniformly to
-    one of the other classes; human gives images wrong labels that annotators really gave them.
+    Kinds: red puts web images that annotators judged wrong in the place of clean ones, open-set images of another data
+    set; blue flips labels uniformly to one of the other classes, pair to the next class, asymmetric by a confusion
+    matrix or within a hierarchy, instance by a random function of the picture (Xia et al. 2020), nearest to the class
+    that the picture looks most like; human gives images wrong labels that annotators really gave them.
 
     Examples:
 
@@ -46,33 +81,63 @@ def build(
 
       noisyweb build --dataset cars --kind blue --noise 0.2 --noise 0.4 --seed 1
 
-      noisyweb build --dataset pets.toml --all-levels --out builds
+      noisyweb build --dataset cars --mix red=0.7,blue=0.3 --noise 0.4
+
+      noisyweb build --dataset pets.toml --all-levels --on-shortage shrink
     """
+    from noisyweb.build import Recipe
     from noisyweb.build import build as build_levels
     from noisyweb.cli._bars import bars
     from noisyweb.dataset import load_dataset
     from noisyweb.errors import LevelError
+    from noisyweb.mixture import parse_mix
+
+    if dataset is None:
+        raise LevelError("no data set given; expected --dataset with a name or the path of a definition")
+    if kind is not None and mix is not None:
+        raise LevelError(f"--kind {kind} and --mix {mix}: give one of them")
+    recipe = Recipe(
+        parse_mix(mix or kind or "red"),
+        chosen_levels(noise or [], all_levels),
+        seed,
+        balance,
+        on_shortage,
+        confusion=read_confusions(confusion, hierarchy),
+    )
+    chosen, why = choose_edition(load_dataset(dataset), edition, workspace)
+    if open_set is not None:
+        chosen = chosen.with_other(load_dataset(open_set))
+    typer.echo(f"{chosen.name}: edition {chosen.edition} ({why})")
+    with bars() as progress:
+        for built in build_levels(
+            chosen, recipe, out=out, overwrite=overwrite, leak_check=leak_check, progress=progress
+        ):
+            progress.say(summary(built))
+
+
+def chosen_levels(noise: Sequence[str], all_levels: bool) -> list[Decimal]:
+    """The levels asked for."""
+    from noisyweb.errors import LevelError
     from noisyweb.levels import PAPER_LEVELS, parse_level
 
-    levels = [parse_level(text) for text in noise or []]
+    levels = [parse_level(text) for text in noise]
     if all_levels:
         levels = sorted({*levels, *PAPER_LEVELS})
     if not levels:
         raise LevelError("no noise level given; expected --noise with a number in [0, 1], or --all-levels")
-    chosen, why = choose_edition(load_dataset(dataset), edition, workspace)
-    typer.echo(f"{chosen.name}: edition {chosen.edition} ({why})")
-    with bars() as progress:
-        for built in build_levels(
-            chosen,
-            kind=kind,
-            levels=levels,
-            seed=seed,
-            out=out,
-            overwrite=overwrite,
-            leak_check=leak_check,
-            progress=progress,
-        ):
-            progress.say(summary(built))
+    return levels
+
+
+def read_confusions(confusion: Path | None, hierarchy: Path | None) -> Confusion | None:
+    """What is taken for what, if a file says so."""
+    from noisyweb.confusion import read_confusion, read_hierarchy
+    from noisyweb.errors import SourceError
+
+    if confusion is not None and hierarchy is not None:
+        raise SourceError(f"--confusion {confusion} and --hierarchy {hierarchy}: give one of them")
+    if confusion is not None:
+        return read_confusion(confusion)
+    return read_hierarchy(hierarchy) if hierarchy is not None else None
 
 
 def choose_edition(dataset: Dataset, edition: str | None, workspace: Path | None) -> tuple[Dataset, str]:

@@ -150,14 +150,14 @@ def _vote(workspace: Workspace, truth: Any, out: Path, seed: int, progress: Bars
 
 
 def _blend(definition: Path, out: Path, seed: int, progress: Bars) -> Built:
-    from noisyweb.build import build
+    from noisyweb.build import Recipe, build
     from noisyweb.cli.build import summary
     from noisyweb.dataset import read_definition
     from noisyweb.levels import parse_level
 
     levels = [parse_level(LEVEL)]
     dataset = read_definition(definition)
-    *_, built = build(dataset, kind="red", levels=levels, seed=seed, out=out / "builds", progress=progress)
+    *_, built = build(dataset, Recipe.of("red", levels, seed), out=out / "builds", progress=progress)
     progress.say(summary(built))
     return built
 

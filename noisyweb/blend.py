@@ -8,158 +8,216 @@ so levels are nested and each is exact.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from noisyweb import plugins
-from noisyweb.draws import Keys
-from noisyweb.errors import ShortageError
-from noisyweb.imageset import ImageSet, Labels
-from noisyweb.levels import level_text, num_wrong
-from noisyweb.quota import class_order
+from noisyweb.errors import ShortageError, UnknownNameError
+from noisyweb.imageset import Labels
+from noisyweb.levels import num_wrong
+from noisyweb.mixture import Mix, mixed_plan, parse_mix
+from noisyweb.plan import CHUNK, Batch, BlendInput, Plan, Rows, chunks
+from noisyweb.quota import Counts, Order, class_blocks, class_order, shuffled_order
+from noisyweb.shortage import POLICIES, capped_level, reachable, refusal, shrunk_sizes
 
-Rows = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class BlendInput:
-    """What a kind may look at.
-
-    Attributes:
-        labels: true labels of the N training rows, shape (N,).
-        keys: the rows' keys for random draws, shape (N,).
-        class_names: the K classes.
-        pool_labels, pool_keys: the class under which each of M pool images is wrong, and its key; shape (M,).
-        human_labels: the labels that A annotators gave, shape (N, A), -1 for none; None if there are none.
-    """
-
-    labels: Labels
-    keys: Keys
-    class_names: Sequence[str]
-    pool_labels: Labels
-    pool_keys: Keys
-    human_labels: Labels | None = None
-
-    @classmethod
-    def of(cls, train: ImageSet, pool: ImageSet | None) -> BlendInput:
-        """The labels of a clean train set and a pool."""
-        return cls(
-            train.labels,
-            train.keys(),
-            train.class_names,
-            pool.labels if pool else np.empty(0, np.int32),
-            pool.keys() if pool else np.empty(0, np.uint64),
-            train.human_labels,
-        )
-
-    def class_sizes(self) -> Rows:
-        """Training rows per class, shape (K,)."""
-        return np.bincount(self.labels, minlength=len(self.class_names)).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A kind's decisions for every level at once.
-
-    Attributes:
-        rank: place of each row in its class's order of turning wrong, 0 first; shape (N,).
-        capacity: how many rows of each class can be wrong at all; shape (K,).
-        given: the label of each row once it is wrong; shape (N,).
-        pool_row: the pool image that stands in for each row once it is wrong, -1 for none; shape (N,).
-        made_of: what capacity counts, for messages ("wrong web images in the pool").
-    """
-
-    rank: Rows
-    capacity: Rows
-    given: Labels
-    pool_row: Rows
-    made_of: str
+BALANCES = ("class", "global")
 
 
 @dataclass(frozen=True)
 class Blend:
-    """One level: a label and an image for each of the N rows.
+    """One level: a label and an image for each of n rows of the train set.
 
     Attributes:
-        level: the level asked for.
-        labels: what the trainer sees, shape (N,).
-        is_wrong: which rows are wrong, shape (N,).
-        pool_row: the pool image in place of the row's own, -1 for its own; shape (N,).
+        level: the share of wrong labels, exact: ``round(level x N)`` rows are wrong, of N in the whole blend.
+        labels: what the trainer sees, shape (n,).
+        is_wrong: which rows are wrong, shape (n,).
+        pool_row: the image in place of the row's own, -1 for its own; shape (n,). Numbers go from the pool's first
+            image to its last and on through the other data set's.
+        rows: which rows of the train set these are, ascending; shape (n,).
+        noise: kind of noise of each row, an index into ``noise_names``; shape (n,).
+        noise_names: values of the manifest's ``noise`` column, "none" first.
+        asked: the level asked for; another one only where it was capped.
     """
 
     level: Decimal
     labels: Labels
     is_wrong: npt.NDArray[np.bool_]
     pool_row: Rows
+    rows: Rows
+    noise: npt.NDArray[np.int8]
+    noise_names: tuple[str, ...]
+    asked: Decimal
 
 
-def ranks(labels: Labels, priority: npt.NDArray[np.uint64], last: npt.NDArray[np.bool_] | None = None) -> Rows:
-    """Each row's place in its class when rows are sorted by priority; rows marked ``last`` come after the others.
+@dataclass(frozen=True)
+class Blending:
+    """A blend at all its levels, worked out as far as it goes without looking at each row.
 
-    All arguments and the result have shape (N,).
+    Attributes:
+        source: the labels.
+        plan: what the kind decided.
+        levels: those asked for, and those that are given.
+        counts: wrong rows per class at each level, shape (levels, K).
+        kept: how many rows of each class are kept, those that turn wrong last being left out; shape (K,).
+        noise_names: of the blends.
     """
-    order = np.lexsort((priority, labels) if last is None else (priority, last, labels))
-    starts = np.searchsorted(labels[order], labels[order], side="left")
-    rank = np.empty(len(labels), np.int64)
-    rank[order] = np.arange(len(labels)) - starts
-    return rank
+
+    source: BlendInput
+    plan: Plan
+    levels: tuple[tuple[Decimal, Decimal], ...]
+    counts: Counts
+    kept: Counts
+    noise_names: tuple[str, ...]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of each level."""
+        return int(self.kept.sum())
+
+    def blend(self, place: int) -> Blend:
+        """One level, whole; ``place`` is its index in ``levels``."""
+        parts = [self._part(part, [place])[0] for part in chunks(len(self.source.labels))]
+        if len(parts) == 1:
+            return parts[0]
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("labels", "is_wrong", "pool_row", "rows", "noise")
+        }
+        return replace(parts[0], **joined) if parts else self._part(slice(0, 0), [place])[0]
+
+    def stream(self, rows: int = CHUNK) -> Iterator[list[Blend]]:
+        """All levels at once, some rows of the train set after others.
+
+        Args:
+            rows: how many at a time.
+        """
+        for part in chunks(len(self.source.labels), rows):
+            yield self._part(part, range(len(self.levels)))
+
+    def _part(self, part: slice, places: Sequence[int]) -> list[Blend]:
+        source, plan = self.source, self.plan
+        labels, turn, rows = source.labels[part], plan.rank[part], np.arange(part.start, part.stop)
+        component = None if plan.component is None else plan.component[part]
+        keys = source.keys[part]
+        stays = turn < self.kept[labels]
+        if not stays.all():
+            labels, turn, rows, keys = labels[stays], turn[stays], rows[stays], keys[stays]
+            component = None if component is None else component[stays]
+        ever = np.flatnonzero(turn < self.counts.max(axis=0, initial=0)[labels])
+        given, stand_in = labels.astype(np.int32), np.full(len(rows), -1, np.int64)
+        if len(ever):
+            batch = Batch(rows[ever], labels[ever], keys[ever], turn[ever].astype(np.int64))
+            given[ever], stand_in[ever] = plan.become(batch)
+        blends = []
+        for place in places:
+            asked, level = self.levels[place]
+            wrong = turn < self.counts[place][labels]
+            kind = wrong.astype(np.int8) if component is None else np.where(wrong, component + 1, 0).astype(np.int8)
+            blends.append(
+                Blend(
+                    level,
+                    np.where(wrong, given, labels).astype(np.int32),
+                    wrong,
+                    np.where(wrong, stand_in, -1),
+                    rows,
+                    kind,
+                    self.noise_names,
+                    asked,
+                )
+            )
+        return blends
 
 
-def blend_levels(kind: str, source: BlendInput, levels: Sequence[Decimal], seed: int) -> Iterator[Blend]:
-    """Blend one kind at several levels.
+def blending(
+    kind: str | Mix,
+    source: BlendInput,
+    levels: Sequence[Decimal],
+    seed: int,
+    *,
+    balance: str = "class",
+    on_shortage: str = "error",
+    shrink_for: Decimal | None = None,
+) -> Blending:
+    """Work out a blend at several levels.
 
-    Every level has exactly ``num_wrong(level, N)`` wrong rows, each class floor or ceil of ``level * size_k``.
-    All levels are checked before the first is given.
+    Every level has exactly ``num_wrong(level, N)`` wrong rows. With ``balance="class"`` each class has floor or ceil of
+    its share of them; with ``"global"`` they are drawn from all rows alike.
 
     Args:
-        kind: a plug-in of `noisyweb.kinds`.
+        kind: a plug-in of `noisyweb.kinds`, or a mix of them (`noisyweb.mixture.parse_mix`).
         source: the labels.
         levels: in [0, 1], in any order.
         seed: same inputs and seed, same blends.
+        balance: one of `BALANCES`.
+        on_shortage: "error"; "cap": the best level that all classes reach; "shrink": keep fewer rows, of which the
+            highest level asked for is exact, the same rows at all levels.
+        shrink_for: a level that rows are to be kept for, if it is above all ``levels``.
 
     Raises:
-        UnknownNameError: no such kind.
+        UnknownNameError: no such kind, balance or policy.
         ShortageError: too few wrong labels for a level; says which class has how many and needs how many.
     """
-    plan: Plan = plugins.load("noisyweb.kinds", "kind", kind).plan(source, seed)
-    sizes = source.class_sizes()
-    totals = [num_wrong(level, len(source.labels)) for level in levels]
-    order = class_order(sizes, max(totals, default=0))
-    counts = [np.bincount(order[:total], minlength=len(sizes)) for total in totals]
-    for level, count in zip(levels, counts, strict=True):
-        _check_capacity(kind, level, count, plan, source, order)
-    for level, count in zip(levels, counts, strict=True):
-        wrong = plan.rank < count[source.labels]
-        yield Blend(
-            level,
-            np.where(wrong, plan.given, source.labels).astype(np.int32),
-            wrong,
-            np.where(wrong, plan.pool_row, -1),
-        )
+    mix = parse_mix(kind) if isinstance(kind, str) else kind
+    _check_choice("balance", balance, BALANCES)
+    _check_choice("policy on shortage", on_shortage, POLICIES)
+    plan, classes = mixed_plan(mix, source, seed)
+    sizes, names = source.class_sizes(), source.class_names
+    if on_shortage == "shrink":
+        if classes is not None or balance == "global":
+            raise ShortageError(
+                "shrinking goes class by class and for one kind; leave out the mix or --balance global, or take `cap`"
+            )
+        highest = max([*levels, shrink_for or Decimal(0)])
+        sizes = shrunk_sizes(sizes, plan.capacity, highest, plan, names)
+    num_rows, is_capped = int(sizes.sum()), on_shortage == "cap"
+    weights = sizes if plan.weights is None else plan.weights
+    most = max((num_wrong(level, num_rows) for level in levels), default=0)
+    if balance == "global":
+        rates = np.divide(weights, sizes, out=np.zeros(len(sizes)), where=sizes > 0)
+        classes = shuffled_order(plan.capacity, rates, seed)
+    elif is_capped and classes is None:
+        classes = class_order(weights, min(most, int(weights.sum())))
+    reach = num_rows if classes is None else reachable(classes, plan.capacity)
+    given = [capped_level(level, reach, num_rows) if is_capped else level for level in levels]
+    counts = _counts(weights, [num_wrong(level, num_rows) for level in given], classes, plan)
+    for level, count in zip(given, counts, strict=True):
+        if (count > plan.capacity).any() or count.sum() < num_wrong(level, num_rows):
+            whole = classes if classes is not None else class_order(weights, min(most, int(weights.sum())))
+            raise refusal(mix.name, level, count, plan, names, reachable(whole, plan.capacity), num_rows)
+    return Blending(source, plan, tuple(zip(levels, given, strict=True)), counts, sizes, mix.noise_names)
 
 
-def _check_capacity(
-    kind: str, level: Decimal, need: Rows, plan: Plan, source: BlendInput, order: npt.NDArray[np.int32]
-) -> None:
-    short = np.flatnonzero(need > plan.capacity)
-    if not len(short):
-        return
-    worst = short[np.argsort((plan.capacity - need)[short], kind="stable")]
-    named = ", ".join(f"{source.class_names[k]!r} has {plan.capacity[k]} and needs {need[k]}" for k in worst[:3])
-    more = f" and {len(short) - 3} more" if len(short) > 3 else ""
-    reachable = _largest_total(plan.capacity, order) / len(source.labels)
-    raise ShortageError(
-        f"{kind} noise at {level_text(level)}: too few {plan.made_of} for {len(short)} of "
-        f"{len(source.class_names)} classes: {named}{more}. Ask for at most {int(reachable * 1000) / 1000:g}, "
-        "or add more of them"
-    )
+def blend_levels(
+    kind: str | Mix,
+    source: BlendInput,
+    levels: Sequence[Decimal],
+    seed: int,
+    *,
+    balance: str = "class",
+    on_shortage: str = "error",
+) -> Iterator[Blend]:
+    """`blending`, level by level; all levels are checked before the first is given."""
+    whole = blending(kind, source, levels, seed, balance=balance, on_shortage=on_shortage)
+    for place in range(len(whole.levels)):
+        yield whole.blend(place)
 
 
-def _largest_total(capacity: Rows, order: npt.NDArray[np.int32]) -> int:
-    """How long a prefix of the order every class can serve."""
-    place = ranks(order, np.arange(len(order), dtype=np.uint64))
-    too_many = place >= capacity[order]
-    return int(np.argmax(too_many)) if too_many.any() else len(order)
+def _counts(weights: Counts, totals: Sequence[int], classes: Order | None, plan: Plan) -> Counts:
+    """Wrong rows per class at each total, shape (levels, K); more than there are where a total is out of reach."""
+    blocks: Iterator[Order] = iter([classes]) if classes is not None else class_blocks(weights, max(totals, default=0))
+    counts = np.zeros((len(totals), len(weights)), np.int64)
+    start = 0
+    for block in blocks:
+        for place, total in enumerate(totals):
+            if total > start:
+                counts[place] += np.bincount(block[: total - start], minlength=len(weights))
+        start += len(block)
+    return counts
+
+
+def _check_choice(thing: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UnknownNameError(thing, value, known)

@@ -64,7 +64,7 @@ def refuse_leaks(
                 first = min(found, key=lambda image_id: places[image_id])
                 other, match = found[first].image_id, found[first].match
                 raise LeakError(
-                    f"web image {pool.names[places[first]]!r} is a copy of {split} image "
+                    f"image {pool.names[places[first]]!r} is a copy of {split} image "
                     f"{images.names[rows[other]]!r} ({match.kind}, {match.distance} of 256 bits; {len(found):,} such): "
                     "take these images out of the pool and build again"
                 )

@@ -13,6 +13,9 @@ A data set is described by a short TOML file; the bundled ones are such files to
     [pool]                              # what red noise is made of
     format = "workspace"
     workspace = "my-crawl"
+    [other]                             # what open-set noise is made of: images of no class of this set
+    format = "imagefolder"
+    path = "textures"
 """
 
 from __future__ import annotations
@@ -34,16 +37,16 @@ from noisyweb.manifest import DATASET_NAME
 
 T = TypeVar("T")
 
-ROLES = ("train", "validation", "pool")
+ROLES = ("train", "validation", "pool", "other")
 _TOP_KEYS = {"name", "title", "edition", "classes", *ROLES}
 
 
 @dataclass(frozen=True)
 class Section:
-    """One ``[train]``, ``[validation]`` or ``[pool]`` table of a definition.
+    """One ``[train]``, ``[validation]``, ``[pool]`` or ``[other]`` table of a definition.
 
     Attributes:
-        role: train, validation or pool.
+        role: train, validation, pool or other.
         format: the source plug-in that reads it.
         options: the other keys of the table.
         folder: the definition's folder, which relative paths start from.
@@ -138,6 +141,15 @@ class Dataset:
         """The web images known to be wrong; None if the definition has none."""
         return self._read("pool") if "pool" in self.sections else None
 
+    def other(self) -> ImageSet | None:
+        """Images of another data set, none of which shows a class of this one; None if the definition has none."""
+        return self._read("other") if "other" in self.sections else None
+
+    def with_other(self, dataset: Dataset) -> Dataset:
+        """The same data set with another one's training images as its other images."""
+        section = replace(dataset.sections["train"], class_names=dataset.declared_classes)
+        return replace(self, sections={**self.sections, "other": replace(section, where=f"{section.where} as [other]")})
+
     def with_workspace(self, workspace: Path) -> Dataset:
         """The same data set with a workspace of one's own as its pool: the crawled edition."""
         options = {"workspace": str(workspace.resolve())}
@@ -152,7 +164,7 @@ class Dataset:
 
     def _read_section(self, role: str) -> ImageSet:
         section = self.sections[role]
-        if role != "train":
+        if role in ("validation", "pool"):
             section = replace(section, class_names=tuple(self.class_names))
         source = plugins.load("noisyweb.sources", "format", section.format)
         images: ImageSet = source.read(section)
@@ -218,7 +230,11 @@ def read_definition(path: Path) -> Dataset:
     classes = _declared_classes(path, content["classes"]) if "classes" in content else ()
     if not isinstance(content.get("edition", ""), str):
         raise DefinitionError(f"{path}: edition = {content['edition']!r} is not a str")
-    sections = {role: _section(path, role, content[role], classes) for role in ROLES if role in content}
+    sections = {
+        role: _section(path, role, content[role], () if role == "other" else classes)
+        for role in ROLES
+        if role in content
+    }
     title = str(content.get("title", name))
     return Dataset(name, title, str(content.get("edition", "own")), classes, sections)
 

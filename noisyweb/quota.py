@@ -9,46 +9,125 @@ This is a just-in-time production schedule with all deviations below one (Steine
 schedules for mixed-model, just-in-time processes"): the t-th row turns wrong at level (t - 1/2) / N, so the j-th
 row of class k must come after position (j - 1) N / size_k + 1/2 and not after j N / size_k + 1/2. Fewer rows than
 positions fall between any two positions (Hall's condition), so such an order exists, and serving the earliest due
-row first finds it.
+row first finds it. The windows of a class follow each other without a gap, so all of them are known beforehand.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
+from noisyweb.draws import bits, uniforms
 
-def class_order(sizes: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int32]:
+Counts = npt.NDArray[np.int64]
+Order = npt.NDArray[np.int32]
+
+BLOCK = 1 << 18
+SWEEPS = 200
+
+
+def class_order(weights: Counts, total: int) -> Order:
     """The classes whose rows turn wrong, in order: shape (total,), values in [0, K).
 
     Args:
-        sizes: rows per class, shape (K,).
-        total: how many rows to order, at most ``sizes.sum()``.
+        weights: each class's share of the wrong rows, as whole numbers, shape (K,): its size, where all classes are
+            to be wrong at the same level.
+        total: how many rows to order, at most ``weights.sum()``.
     """
-    n = int(sizes.sum())
+    return np.concatenate([np.empty(0, np.int32), *class_blocks(weights, total)])
+
+
+def class_blocks(weights: Counts, total: int) -> Iterator[Order]:
+    """`class_order` in pieces, in memory that does not grow with ``total``."""
+    n = int(weights.sum())
     assert 0 <= total <= n
-    size = [int(s) for s in sizes]
-    # Equal due positions go to the earlier ideal position (j - 1/2) n / size, then to the lower class.
-    waiting = [(1, k) for k, s in enumerate(size) if s]
-    heapq.heapify(waiting)
+    classes = np.flatnonzero(weights)
+    s = weights[classes].astype(np.int64)
+    released = np.zeros(len(s), np.int64)
     ready: list[tuple[int, float, int]] = []
-    given = [0] * len(size)
-    order = np.empty(total, np.int32)
-    for position in range(1, total + 1):
-        while waiting and waiting[0][0] <= position:
-            _, k = heapq.heappop(waiting)
-            j, s = given[k] + 1, size[k]
-            heapq.heappush(ready, ((2 * j * n + s) // (2 * s), (j - 0.5) * n / s, k))
-        _, _, k = heapq.heappop(ready)
-        order[position - 1] = k
-        given[k] += 1
-        if given[k] < size[k]:
-            heapq.heappush(waiting, ((2 * given[k] * n + size[k]) // (2 * size[k]) + 1, k))
+    for start in range(0, total, BLOCK):
+        end = min(start + BLOCK, total)
+        last = np.minimum((2 * s * end - s - 1) // (2 * n) + 1, s)  # the j whose windows have begun by position `end`
+        number = np.maximum(last - released, 0)
+        who = np.repeat(np.arange(len(s)), number)
+        j = np.arange(len(who)) - np.repeat(np.cumsum(number) - number, number) + released[who] + 1
+        released += number
+        release = np.where(j == 1, 1, (2 * (j - 1) * n + s[who]) // (2 * s[who]) + 1)
+        due = (2 * j * n + s[who]) // (2 * s[who])
+        by_release = np.argsort(release, kind="stable")
+        # Equal due positions go to the earlier ideal position (j - 1/2) n / size, then to the lower class.
+        ideal = (j - 0.5) * n / s[who]
+        jobs = list(
+            zip(due[by_release].tolist(), ideal[by_release].tolist(), classes[who[by_release]].tolist(), strict=True)
+        )
+        yield _serve(jobs, release[by_release].tolist(), ready, start, end)
+
+
+def _serve(
+    jobs: list[tuple[int, float, int]], release: list[int], ready: list[tuple[int, float, int]], start: int, end: int
+) -> Order:
+    """Fill positions ``start + 1`` to ``end``, earliest due first; what is left stays in ``ready``."""
+    order = np.empty(end - start, np.int32)
+    following, num_jobs = 0, len(jobs)
+    for position in range(start + 1, end + 1):
+        while following < num_jobs and release[following] <= position:
+            heapq.heappush(ready, jobs[following])
+            following += 1
+        order[position - start - 1] = heapq.heappop(ready)[2]
     return order
 
 
-def wrong_per_class(sizes: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]:
+def shuffled_order(capacity: Counts, rates: npt.NDArray[np.float64], seed: int) -> Order:
+    """Classes in a random order, as if rows of all classes were drawn from one urn: shape (capacity.sum(),).
+
+    Args:
+        capacity: rows of each class that can turn wrong, shape (K,).
+        rates: how soon a row of each class is drawn, relative to others, positive where there is capacity; shape (K,).
+            Drawing without replacement by weights: Efraimidis and Spirakis 2006.
+        seed: of the order.
+    """
+    classes = np.repeat(np.arange(len(capacity), dtype=np.int32), capacity)
+    draws = uniforms(np.arange(len(classes), dtype=np.uint64), seed, "global")
+    place = -np.log1p(-draws) / rates[classes]
+    return classes[np.argsort(place, kind="stable")]
+
+
+def loosened(order: Order, weights: Counts, seed: int, purpose: str) -> Order:
+    """The same order with neighbours that trade places at random, wherever every prefix stays exact.
+
+    `class_order` is all but periodic: where each position also gets a kind in such an order, a class could get one kind
+    only.
+
+    Args:
+        order: of `class_order` for ``weights``.
+        weights: shape (K,).
+        seed, purpose: of the trades.
+    """
+    n, order = int(weights.sum()), order.copy()
+    stretch = n / int(weights[weights > 0].min(initial=n))  # that a place may move within
+    grouped = np.argsort(order, kind="stable")
+    sizes = np.bincount(order, minlength=len(weights))
+    nth = np.empty(len(order), np.int64)  # which of its class each is, from 1
+    nth[grouped] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + 1
+    for sweep in range(min(int(4 * stretch**2), SWEEPS)):
+        first = np.arange(sweep % 2, len(order) - 1, 2)
+        a, b, t = order[first], order[first + 1], first + 1
+        # after a trade a has one fewer among the first t positions, and b one more
+        stays_low = (nth[first] - 1) * n > t * weights[a] - n
+        stays_high = nth[first + 1] * n < t * weights[b] + n
+        wants = bits(first.astype(np.uint64), seed, purpose, sweep) >> np.uint64(63) == 1
+        trade = first[(a != b) & stays_low & stays_high & wants]
+        for values in (order, nth):
+            values[trade], values[trade + 1] = values[trade + 1], values[trade]
+    return order
+
+
+def wrong_per_class(weights: Counts, total: int) -> Counts:
     """How many rows of each class are wrong when ``total`` are: shape (K,)."""
-    return np.bincount(class_order(sizes, total), minlength=len(sizes)).astype(np.int64)
+    counts = np.zeros(len(weights), np.int64)
+    for block in class_blocks(weights, total):
+        counts += np.bincount(block, minlength=len(weights))
+    return counts

@@ -207,6 +207,8 @@ VERDICTS = pa.schema(
 )
 """The consensus of an image's votes. Key: (image_id, label)."""
 
+SOURCE_NAMES = ("clean", "web", "other")
+
 NOISE_NAMES = ("none", "web", "symmetric", "pair", "confusion", "instance", "open-set", "human")
 
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
@@ -219,7 +221,7 @@ MANIFEST = pa.schema(
         pa.field("is_clean", pa.bool_()),  # is that label right
         pa.field("true_label", pa.int64()),  # null: outside the vocabulary, or nobody knows
         pa.field("noise", pa.string()),  # one of NOISE_NAMES
-        pa.field("source", pa.string()),  # clean | web
+        pa.field("source", pa.string()),  # clean | web | other: of another data set
         *_PROVENANCE,
         pa.field("votes_yes", pa.int32()),
         pa.field("votes_total", pa.int32()),

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisyweb.blend import Blend, BlendInput, blend_levels
+from noisyweb.blend import Blend, blend_levels
 from noisyweb.draws import bits, integers, row_keys, uniforms
 from noisyweb.errors import ShortageError, SourceError, UnknownNameError
 from noisyweb.levels import num_wrong
+from noisyweb.plan import BlendInput
 
 
 def make_input(sizes: list[int], pool: list[int] | None = None, human: int = 0) -> BlendInput:
@@ -135,7 +136,7 @@ def test_what_a_kind_needs() -> None:
         list(blend_levels("blue", make_input([5]), [Decimal("0.2")], 0))
     with pytest.raises(SourceError, match="human_labels"):
         list(blend_levels("human", make_input([5, 5]), [Decimal("0.2")], 0))
-    with pytest.raises(UnknownNameError, match=r"did you mean 'blue'.*blue, human, red"):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'blue'.*blue, human, .*pair, red"):
         list(blend_levels("bleu", make_input([5, 5]), [Decimal("0.2")], 0))
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
-from noisyweb.build import Built, build
+from noisyweb.build import Built, Recipe, build
 from noisyweb.dataset import load_dataset
 from noisyweb.errors import LeakError, OutputError, ShortageError, SourceError
 from noisyweb.lock import file_digest, read_lock
@@ -26,7 +26,7 @@ def build_tiny(
     tiny: TinySet, out: Path, kind: str = "red", *levels: str, seed: int = 0, **options: bool
 ) -> list[Built]:
     chosen = [Decimal(level) for level in levels or ("0.4",)]
-    return list(build(load_dataset(str(tiny.toml)), kind=kind, levels=chosen, seed=seed, out=out, **options))
+    return list(build(load_dataset(str(tiny.toml)), Recipe.of(kind, chosen, seed), out=out, **options))
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -131,7 +131,7 @@ def test_rows_without_images_carry_the_sources_own_id(tmp_path: Path) -> None:
 
     write_devkit(tmp_path / "devkit")
     dataset = load_dataset(str(devkit_toml(tmp_path)))
-    (train,) = build(dataset, kind="blue", levels=[Decimal("0.4")], out=tmp_path / "out")
+    (train,) = build(dataset, Recipe.of("blue", [Decimal("0.4")]), out=tmp_path / "out")
     assert (train.num_rows, train.num_wrong, train.with_bytes) == (3, 1, 0)
     manifest = open_manifest(train.folder)
     assert manifest.rows.column("image_id").to_pylist()[0] == "stanford-cars:cars_train/00001.jpg"
@@ -205,7 +205,7 @@ def test_copies_of_clean_images_are_refused_and_named_and_nothing_is_written(
     tiny: TinySet, tmp_path: Path, into: str, split: str, change: Callable[[Path, Path, int], None], kind: str
 ) -> None:
     replaced_pool(tiny, into, change)
-    words = rf"web image '.*/copy\d+.jpg' is a copy of {split} image '.*/00\d.jpg' \({kind} bits; \d+ such\)"
+    words = rf"image '.*/copy\d+.jpg' is a copy of {split} image '.*/00\d.jpg' \({kind} bits; \d+ such\)"
     with pytest.raises(LeakError, match=words):
         build_tiny(tiny, tmp_path / "out", "red", "0.8")
     assert not (tmp_path / "out").exists()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.special import expit
 
-from noisyweb.build import Built, build
+from noisyweb.build import Built, Recipe, build
 from noisyweb.certainty import Certainty, WrongDraws, posterior, wrong_draws
 from noisyweb.certainty.ballots import Ballots
 from noisyweb.certainty.spread import Spreads, find_spreads
@@ -318,7 +318,7 @@ def crawled(tiny: TinySet, folder: Path) -> Workspace:
 
 def build_crawled(tiny: TinySet, folder: Path, out: Path, *levels: str, kind: str = "red") -> list[Built]:
     dataset = load_dataset(str(tiny.toml)).with_workspace(folder)
-    return list(build(dataset, kind=kind, levels=[Decimal(x) for x in levels], out=out, leak_check=False))
+    return list(build(dataset, Recipe.of(kind, [Decimal(x) for x in levels]), out=out, leak_check=False))
 
 
 def test_a_build_from_a_workspace_says_how_sure_its_level_is(tiny: TinySet, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from noisyweb.build import build
+from noisyweb.build import Recipe, build
 from noisyweb.data import NoisyImages, validation_folder
 from noisyweb.dataset import load_dataset
 from noisyweb.errors import CorruptFileError, SourceError
@@ -114,7 +114,7 @@ def test_rows_with_a_path_only(tmp_path: Path) -> None:
     from tests.test_dataset import devkit_toml, write_devkit
 
     write_devkit(tmp_path / "devkit")
-    (built,) = build(load_dataset(str(devkit_toml(tmp_path))), kind="blue", levels=[Decimal(0)], out=tmp_path / "out")
+    (built,) = build(load_dataset(str(devkit_toml(tmp_path))), Recipe.of("blue", [Decimal(0)]), out=tmp_path / "out")
     with pytest.raises(SourceError, match=r"row 0 carries only the path 'cars_train/00001.jpg'; give root="):
         NoisyImages(built.folder)[0]
     for n in range(3):

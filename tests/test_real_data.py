@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from noisyweb.build import build
+from noisyweb.build import Recipe, build
 from noisyweb.dataset import load_dataset, read_definition
 from noisyweb.errors import ShortageError
 from noisyweb.manifest import open_manifest
@@ -33,7 +33,7 @@ path = "{folder}/test.parquet"
 def test_stanford_cars_devkit_blue(shared_data: Path, tmp_path: Path) -> None:
     toml = tmp_path / "real-cars.toml"
     toml.write_text(f'[train]\nformat = "stanford-cars"\ndevkit = "{shared_data}/stanford_cars/devkit"\n')
-    (built,) = build(read_definition(toml), kind="blue", levels=[Decimal("0.4")], out=tmp_path / "out")
+    (built,) = build(read_definition(toml), Recipe.of("blue", [Decimal("0.4")]), out=tmp_path / "out")
     assert (built.num_rows, built.num_wrong, built.with_bytes) == (8144, 3258, 0)
     verify(built.folder)
     drawn = load_dataset("cars")
@@ -49,7 +49,7 @@ def test_cifar10n_human(shared_data: Path, tmp_path: Path) -> None:
     toml.write_text(CIFAR.format(folder=shared_data / "cifar10"))
     dataset = read_definition(toml)
     levels = [Decimal("0.1"), Decimal("0.2"), Decimal("0.25")]
-    validation, *builds = build(dataset, kind="human", levels=levels, out=tmp_path / "out")
+    validation, *builds = build(dataset, Recipe.of("human", levels), out=tmp_path / "out")
     assert validation.num_rows == 10_000
     source = pq.read_table(shared_data / "cifar10/train.parquet")
     votes = np.stack([source[f"human_{i}"].to_numpy() for i in (1, 2, 3)], axis=1)
@@ -66,7 +66,7 @@ def test_cifar10n_human(shared_data: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ShortageError, match=r"1 of 10 classes: 'horse' has 1392 and needs 1500\. Ask for at most 0\.278"
     ):
-        next(build(dataset, kind="human", levels=[Decimal("0.3")], out=tmp_path / "more"))
+        next(build(dataset, Recipe.of("human", [Decimal("0.3")]), out=tmp_path / "more"))
     assert not (tmp_path / "more").exists()
 
 
@@ -75,7 +75,7 @@ def test_cifar10_images_stand_by_their_labels(shared_data: Path, tmp_path: Path)
     """Colour alone tells frogs from ships: images and labels have not slipped against each other."""
     toml = tmp_path / "cifar10n.toml"
     toml.write_text(CIFAR.format(folder=shared_data / "cifar10").split("[validation]")[0])
-    (built,) = build(read_definition(toml), kind="human", levels=[Decimal(0)], out=tmp_path / "out")
+    (built,) = build(read_definition(toml), Recipe.of("human", [Decimal(0)]), out=tmp_path / "out")
     manifest = open_manifest(built.folder)
     labels = manifest.rows["label"].to_numpy()
     blue = []

@@ -100,7 +100,7 @@ def use_twice(rows: list[dict[str, Any]]) -> None:
         (lambda rows: rows[0].update(true_label=9), "true_label outside"),
         (lambda rows: wrong_one(rows).update(noise="pink"), "noise is none of"),
         (lambda rows: wrong_one(rows).update(noise="none"), "is_clean does not go with noise"),
-        (lambda rows: rows[0].update(source="moon"), "source is neither clean nor web"),
+        (lambda rows: rows[0].update(source="moon"), "source is none of clean, web, other"),
         (lambda rows: wrong_one(rows).update(true_label=wrong_one(rows)["label"]), "a wrong row whose label is"),
         (make_clean, "the lock file says"),
         (make_wrong_elsewhere, r"class 0 has \d wrong rows of 11"),

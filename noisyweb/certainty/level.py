@@ -96,9 +96,15 @@ class WrongDraws:
         bits = (np.unpackbits(row, count=self.num_images) for row in self.packed)  # one draw at a time: memory
         return np.array([np.count_nonzero(row[images]) for row in bits], np.int64)
 
-    def certainty(self, images: npt.NDArray[np.int64], num_rows: int) -> Certainty:
-        """The level of a training set of ``num_rows`` images into which some of the N have come."""
-        wrong = self.num_wrong(images)
+    def certainty(self, images: npt.NDArray[np.int64], num_rows: int, num_sure: int = 0) -> Certainty:
+        """The level of a training set of ``num_rows`` images into which some of the N have come.
+
+        Args:
+            images: which have.
+            num_rows: images of the set.
+            num_sure: further ones that are wrong for certain, such as flipped labels.
+        """
+        wrong = self.num_wrong(images) + num_sure
         low, high = np.quantile(wrong, [_LOW, _HIGH])
         mean, low, high = (round(float(number) / num_rows, _DIGITS) for number in (wrong.mean(), low, high))
         low, high = min(low, mean), max(high, mean)  # of a few images the mean may lie outside

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from noisyweb.blend import BlendInput, Plan, ranks
-from noisyweb.draws import bits, integers
+from noisyweb.draws import integers
 from noisyweb.errors import SourceError
+from noisyweb.imageset import Labels
+from noisyweb.plan import Batch, BlendInput, Plan, Rows
+from noisyweb.turns import drawn, turns
 
 NOISE = "symmetric"
 SUMMARY = "labels flipped uniformly to one of the other classes"
@@ -25,7 +27,10 @@ def plan(source: BlendInput, seed: int) -> Plan:
     num_classes = len(source.class_names)
     if num_classes < 2:
         raise SourceError(f"blue noise needs at least 2 classes to flip between; this data set has {num_classes}")
-    step = 1 + integers(source.keys, num_classes - 1, seed, "blue", "class")
-    given = ((source.labels + step) % num_classes).astype(np.int32)
-    rank = ranks(source.labels, bits(source.keys, seed, "blue", "row"))
-    return Plan(rank, source.class_sizes(), given, np.full(len(rank), -1, np.int64), "images")
+
+    def become(batch: Batch) -> tuple[Labels, Rows]:
+        step = 1 + integers(batch.keys, num_classes - 1, seed, "blue", "class")
+        return ((batch.labels + step) % num_classes).astype(np.int32), np.full(len(batch.rows), -1, np.int64)
+
+    rank = turns(source.labels, num_classes, drawn(source.keys, seed, "blue", "row")).rank()
+    return Plan(rank, source.class_sizes(), become, "images")

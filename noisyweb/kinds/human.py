@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from noisyweb.blend import BlendInput, Plan, ranks
-from noisyweb.draws import bits, integers
+from noisyweb.draws import integers
 from noisyweb.errors import SourceError
+from noisyweb.imageset import Labels
+from noisyweb.plan import Batch, BlendInput, Plan, Rows
+from noisyweb.turns import drawn, turns
 
 NOISE = "human"
 SUMMARY = "wrong labels that annotators really gave"
@@ -22,18 +24,23 @@ def plan(source: BlendInput, seed: int) -> Plan:
     Raises:
         SourceError: the data set has no human labels.
     """
-    if source.human_labels is None:
+    human = source.human_labels
+    if human is None:
         raise SourceError(
             "human noise needs the labels that annotators gave and this data set has none; "
             'add human_labels = ["column", ...] to its [train] section (format "parquet")'
         )
-    wrong = (source.human_labels != source.labels[:, None]) & (source.human_labels >= 0)
-    num_wrong = wrong.sum(axis=1)
-    eligible = num_wrong > 0
-    chosen = integers(source.keys, np.maximum(num_wrong, 1), seed, "human", "annotator")
-    column = np.argmax(np.cumsum(wrong, axis=1) == (chosen + 1)[:, None], axis=1)
-    given = np.where(eligible, source.human_labels[np.arange(len(column)), column], source.labels)
-    rank = ranks(source.labels, bits(source.keys, seed, "human", "row"), last=~eligible)
-    capacity = np.bincount(source.labels[eligible], minlength=len(source.class_names)).astype(np.int64)
-    made_of = "images that an annotator mislabelled"
-    return Plan(rank, capacity, given.astype(np.int32), np.full(len(rank), -1, np.int64), made_of)
+    labels = source.all_labels()
+    is_wrong = (human != labels[:, None]) & (human >= 0)
+    eligible = is_wrong.any(axis=1)
+
+    def become(batch: Batch) -> tuple[Labels, Rows]:
+        wrong = is_wrong[batch.rows]
+        chosen = integers(batch.keys, np.maximum(wrong.sum(axis=1), 1), seed, "human", "annotator")
+        column = np.argmax(np.cumsum(wrong, axis=1) == (chosen + 1)[:, None], axis=1)
+        return human[batch.rows, column].astype(np.int32), np.full(len(batch.rows), -1, np.int64)
+
+    num_classes = len(source.class_names)
+    rank = turns(labels, num_classes, drawn(source.keys, seed, "human", "row"), last=~eligible).rank()
+    capacity = np.bincount(labels[eligible], minlength=num_classes).astype(np.int64)
+    return Plan(rank, capacity, become, "images that an annotator mislabelled")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from noisyweb.blend import BlendInput, Plan, ranks
-from noisyweb.draws import bits
 from noisyweb.errors import ShortageError
+from noisyweb.imageset import Labels
+from noisyweb.plan import Batch, BlendInput, Plan, Rows
+from noisyweb.turns import drawn, turns
 
 NOISE = "web"
 SUMMARY = "web images that annotators judged wrong, in place of clean ones"
@@ -28,11 +29,10 @@ def plan(source: BlendInput, seed: int) -> Plan:
             "definition or give --workspace, or take --kind blue"
         )
     num_classes = len(source.class_names)
-    rank = ranks(source.labels, bits(source.keys, seed, "red", "row"))
-    pool_order = np.lexsort((bits(source.pool_keys, seed, "red", "pool"), source.pool_labels))
-    capacity = np.bincount(source.pool_labels, minlength=num_classes).astype(np.int64)
-    start = np.concatenate([[0], np.cumsum(capacity)[:-1]])
-    served = rank < capacity[source.labels]
-    pool_row = np.full(len(rank), -1, np.int64)
-    pool_row[served] = pool_order[start[source.labels[served]] + rank[served]]
-    return Plan(rank, capacity, source.labels, pool_row, "wrong web images in the pool")
+    rank = turns(source.labels, num_classes, drawn(source.keys, seed, "red", "row")).rank()
+    pool = turns(source.pool_labels, num_classes, drawn(source.pool_keys, seed, "red", "pool"))
+
+    def become(batch: Batch) -> tuple[Labels, Rows]:
+        return batch.labels, pool.order[pool.start[batch.labels] + batch.turn].astype(np.int64)
+
+    return Plan(rank, np.diff(pool.start), become, "wrong web images in the pool")

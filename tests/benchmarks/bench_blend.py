@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from noisyweb.blend import BlendInput, blend_levels
+from noisyweb.blend import blend_levels
+from noisyweb.plan import BlendInput
 from noisyweb.draws import row_keys
 from noisyweb.levels import PAPER_LEVELS, num_wrong
 
