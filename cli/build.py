@@ -59,6 +59,10 @@ def build(
         str | None, typer.Option(help="For open-set: a data set or definition whose images stand in.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Same inputs, options and seed give the same bytes.", min=0)] = 0,
+    frozen: Annotated[
+        Path | None,
+        typer.Option(help="A build's lock file or folder: build it again, byte for byte, or say what is missing."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Parent folder of all builds.")] = Path("builds"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace builds with other options.")] = False,
     leak_check: Annotated[
@@ -92,6 +96,15 @@ def build(
     from noisyweb.errors import LevelError
     from noisyweb.mixture import parse_mix
 
+    if frozen is not None:
+        if noise or all_levels or kind or mix:
+            raise LevelError(
+                f"--frozen {frozen} says kind and level; leave out --noise, --all-levels, --kind and --mix"
+            )
+        rebuild_frozen(
+            frozen, dataset, workspace, open_set, read_confusions(confusion, hierarchy), out, overwrite, leak_check
+        )
+        return
     if dataset is None:
         raise LevelError("no data set given; expected --dataset with a name or the path of a definition")
     if kind is not None and mix is not None:
@@ -113,6 +126,38 @@ def build(
             chosen, recipe, out=out, overwrite=overwrite, leak_check=leak_check, progress=progress
         ):
             progress.say(summary(built))
+
+
+def rebuild_frozen(
+    frozen: Path,
+    dataset: str | None,
+    workspace: Path | None,
+    open_set: str | None,
+    confusion: Confusion | None,
+    out: Path,
+    overwrite: bool,
+    leak_check: bool,
+) -> None:
+    """Build what a lock file describes."""
+    from noisyweb.cli._bars import bars
+    from noisyweb.dataset import known_datasets, load_dataset
+    from noisyweb.errors import SourceError
+    from noisyweb.frozen import read_frozen, rebuild
+
+    known = read_frozen(frozen)
+    name = dataset or str(known.options["dataset"])
+    if dataset is None and name not in known_datasets():
+        raise SourceError(f"{frozen}: built from a definition of your own, {name!r}; name its file with --dataset")
+    chosen = load_dataset(name)
+    if workspace is not None:
+        chosen = chosen.with_workspace(workspace)
+    if open_set is not None:
+        chosen = chosen.with_other(load_dataset(open_set))
+    with bars() as progress:
+        built = rebuild(
+            known, chosen, confusion=confusion, out=out, overwrite=overwrite, leak_check=leak_check, progress=progress
+        )
+        progress.say(f"{summary(built)}\n  the same bytes as {known.folder}")
 
 
 def chosen_levels(noise: Sequence[str], all_levels: bool) -> list[Decimal]:

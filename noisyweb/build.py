@@ -72,6 +72,8 @@ class Recipe:
     def info(self, level: Decimal, asked: Decimal, is_even: bool) -> dict[str, Any]:
         """The options of one level, as a manifest and its lock file have them; what is as usual is left out."""
         info: dict[str, Any] = {"kind": self.mix.name, "level": level_text(level), "seed": self.seed}
+        if len(self.mix.shares) > 1:
+            info["mix"] = str(self.mix)
         if self.balance != "class":
             info["balance"] = self.balance
         elif not is_even:

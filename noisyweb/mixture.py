@@ -38,6 +38,10 @@ class Mix:
             return self.kinds[0]
         return "-".join(f"{kind}{level_text(share)}" for kind, share in self.shares.items())
 
+    def __str__(self) -> str:
+        """As `parse_mix` reads it."""
+        return self.kinds[0] if len(self.shares) == 1 else ",".join(f"{k}={v}" for k, v in self.shares.items())
+
     @property
     def noise_names(self) -> tuple[str, ...]:
         """Values of the manifest's ``noise`` column: none, and each kind's."""

@@ -64,7 +64,7 @@ def test_cifar10n_human(shared_data: Path, tmp_path: Path) -> None:
         assert np.bincount(truth[~clean]).tolist() == [int(level * 5_000)] * 10
         assert (rows["votes_yes"].to_numpy() == (votes == label[:, None]).sum(1)).all()
     with pytest.raises(
-        ShortageError, match=r"1 of 10 classes: 'horse' has 1392 and needs 1500\. Ask for at most 0\.278"
+        ShortageError, match=r"1 of 10 classes: 'horse' has 1392 and needs 1500; 108 are missing.* at most 0\.278"
     ):
         next(build(dataset, Recipe.of("human", [Decimal("0.3")]), out=tmp_path / "more"))
     assert not (tmp_path / "more").exists()

@@ -12,9 +12,9 @@ import time
 import numpy as np
 
 from noisyweb.blend import blend_levels
-from noisyweb.plan import BlendInput
 from noisyweb.draws import row_keys
 from noisyweb.levels import PAPER_LEVELS, num_wrong
+from noisyweb.plan import BlendInput
 
 BOUND_S, BOUND_BYTES = 10.0, 2e9
 
