@@ -16,7 +16,12 @@ from noisyweb.manifest import IMAGE_FORMATS, Manifest
 
 CELL, PICTURE, CAPTION, MARGIN, HEADER = 208, 192, 62, 12, 56  # pixels
 INK, PALE, RIGHT, WRONG = "#1c2430", "#6b7480", "#1f7a4d", "#c0392b"
-_NAMES = {"web": "web image", "symmetric": "flipped label", "human": "human label"}
+_NAMES = {
+    "web": "web image",
+    "open-set": "image of another set",
+    "human": "human label",
+    **dict.fromkeys(("symmetric", "pair", "confusion", "instance"), "flipped label"),
+}
 
 
 def choose_rows(rows: pa.Table, count: int, seed: int, which: str = "both") -> list[int]:

@@ -345,7 +345,7 @@ def test_nearest_noise_takes_what_looks_like_another_class() -> None:
     shade = np.array([40, 120, 200])[labels]
     odd = [3, 40, 70]  # one of each class that looks like the next
     shade[odd] = [120, 200, 40]
-    pictures = np.broadcast_to(shade[:, None, None, None], (90, 16, 16, 3)).astype(np.uint8)
+    pictures = np.broadcast_to(shade[:, None, None, None], (90, 8, 8, 3)).astype(np.uint8)
     source = BlendInput(labels, row_keys(map(str, range(90))), ["a", "b", "c"], pixels=lambda side: pictures)
     (blend,) = blend_levels("nearest", source, [Decimal(3) / 90], 0)
     assert np.flatnonzero(blend.is_wrong).tolist() == odd
