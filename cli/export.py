@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import contextlib
 from typing import Annotated
 
 import typer
@@ -11,26 +11,50 @@ from noisyweb import plugins
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A manifest, such as builds/cars/red_noise_nl_0.4.")],
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="A manifest, or a folder of builds: a path or an fsspec URL.")
+    ],
     to: Annotated[str, typer.Option(help=f"{', '.join(plugins.names('noisyweb.exporters'))}.")],
-    out: Annotated[Path, typer.Option(help="The folder to make; it must not exist yet.")],
+    out: Annotated[str, typer.Option(help="The folder to make, a path or an fsspec URL; it must not exist yet.")],
+    shard_bytes: Annotated[
+        int | None, typer.Option(min=1, help="webdataset: bytes of a shard at most.  [default: 500000000]")
+    ] = None,
 ) -> None:
-    """Write a manifest in another tool's format.
+    """Write builds in another tool's format.
+
+    Of a folder of builds all levels and kinds go along, and the clean validation set; of one manifest, the clean
+    validation set beside it.
 
     Examples:
 
+      noisyweb export builds/cars --to hf --out exported
+
       noisyweb export builds/cars/red_noise_nl_0.4 --to imagefolder --out exported
 
-      noisyweb export builds/cars/red_noise_nl_0.4 --to csv --out labels
+      noisyweb export builds/cars --to webdataset --out s3://bucket/cars --shard-bytes 100000000
     """
-    from noisyweb.atomic import replacing_folder
-    from noisyweb.errors import OutputError
-    from noisyweb.manifest import open_manifest
+    from noisyweb.cli._bars import bars
+    from noisyweb.errors import OutputError, SourceError
+    from noisyweb.export import Options, export_builds, open_builds
+    from noisyweb.remote import is_url, local_copy, new_folder
 
-    exporter = plugins.load("noisyweb.exporters", "export format", to)
-    manifest = open_manifest(folder)
-    if out.exists():
-        raise OutputError(f"{out}: it is there already; name another folder with --out, or move it away")
-    with replacing_folder(out) as temporary:
-        exporter.export(manifest, temporary)
-    typer.echo(f"{out}: {manifest.rows.num_rows:,} rows as {to}")
+    plugins.load("noisyweb.exporters", "export format", to)
+    if shard_bytes is not None and to != "webdataset":
+        raise OutputError(f"--shard-bytes: only webdataset has shards of a size to choose, not {to}; leave it out")
+    with contextlib.ExitStack() as copies, bars() as progress:
+        place = copies.enter_context(local_copy(path))
+        validation = None
+        if is_url(path):
+            with contextlib.suppress(SourceError):  # there need not be one
+                validation = copies.enter_context(local_copy(f"{path.rstrip('/').rpartition('/')[0]}/clean_validation"))
+        builds = open_builds(place, validation)
+        with new_folder(out) as folder:
+            options = Options(progress=progress) if shard_bytes is None else Options(shard_bytes, progress)
+            told = export_builds(builds, to, folder, options)
+        sets = f"{len(builds.folders):,} training sets, " if not builds.is_single else ""
+        rows = [sum(m.rows.num_rows for m in of_split) for of_split in (builds.train(), builds.validations())]
+        validated = f" and {rows[1]:,} of the validation set" if builds.folders and builds.validation else ""
+        count = rows[0] if builds.folders else rows[1]
+        progress.say(f"{out}: {sets}{count:,} row{'' if count == 1 else 's'}{validated} as {to}")
+        for line in told:
+            progress.say(f"  {line}")

@@ -18,28 +18,20 @@ from typing import Any
 import numpy as np
 
 from noisyweb.blend import Blend, Blending, blending
-from noisyweb.build_folder import (
-    VALIDATION_FOLDER,
-    VALIDATION_IMAGE,
-    Built,
-    FolderPlan,
-    check_target,
-    write_folder,
-)
+from noisyweb.build_folder import VALIDATION_IMAGE, Built, FolderPlan, check_target, write_folder
 from noisyweb.build_leaks import DRAWN_CHECK, LeakCheck, refuse_leaks
-from noisyweb.card import check_documents, write_documents
 from noisyweb.certainty import Certainty
 from noisyweb.confusion import Confusion
 from noisyweb.dataset import Dataset
+from noisyweb.documents import check_documents, write_documents
 from noisyweb.imageset import ImageSet
 from noisyweb.levels import level_text
+from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import image_id
 from noisyweb.mixture import Mix, parse_mix
 from noisyweb.pixels import small_pictures
 from noisyweb.plan import BlendInput
 from noisyweb.progress import Progress, silent
-
-__all__ = ["VALIDATION_FOLDER", "Built", "Recipe", "build"]
 
 
 @dataclass(frozen=True)

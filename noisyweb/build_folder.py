@@ -24,7 +24,6 @@ from noisyweb.manifest import LABEL_COLUMNS, manifest_schema, write_shards
 from noisyweb.progress import Progress
 from noisyweb.rows import manifest_batches
 
-VALIDATION_FOLDER = "clean_validation"
 VALIDATION_IMAGE = "a validation image"
 
 

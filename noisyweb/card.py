@@ -1,99 +1,103 @@
-"""The documents beside the builds of a data set: its card (README.md) and the credits (ATTRIBUTION.md).
+"""The card of a data set's builds (README.md) and the credits (ATTRIBUTION.md), as texts.
 
 The card's front matter lists every build as a configuration, so that ``load_dataset("builds/cars",
-"red_noise_nl_0.4")`` of Hugging Face gives its train and validation splits. Both files are worked out afresh from
-the builds that stand there.
+"red_noise_nl_0.4")`` of Hugging Face gives its train and validation splits.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from noisyweb import lock
-from noisyweb.atomic import replacing_file
+import pyarrow.compute as pc
+
 from noisyweb.attribution import CREDITS, attribution_text, cell
 from noisyweb.certainty import Certainty
-from noisyweb.errors import OutputError
-from noisyweb.manifest import open_manifest
+from noisyweb.facts import Facts
+from noisyweb.manifest import Manifest
+from noisyweb.schemas import PROVENANCE_COLUMNS
 
 DRAWN_NOTICE = (
     "**This is the drawn edition**: the images are drawn by code and the votes come from simulated annotators. "
     "It is for running, testing and teaching. Make no claims about label noise from it."
 )
-_TAG = "- noisyweb\n"
+CARD_TAG = "- noisyweb\n"
+"""A line of every card."""
 
 
-def check_documents(root: Path) -> None:
-    """Refuse to overwrite documents that are not ours.
-
-    Raises:
-        OutputError: ``root`` holds a README.md or ATTRIBUTION.md of somebody else's.
-    """
-    for name, mark in (("README.md", _TAG), ("ATTRIBUTION.md", CREDITS)):
-        path = root / name
-        if path.exists() and mark not in path.read_text(encoding="utf-8", errors="replace"):
-            raise OutputError(f"{path}: not written by noisyweb; name another place with --out, or move it away")
+Credits = Mapping[str, Mapping[str, Any]]
+"""By image id: the provenance columns of every web image."""
 
 
-def write_documents(root: Path) -> None:
-    """Write README.md and ATTRIBUTION.md for the builds directly below ``root``."""
-    folders = lock.locked_folders(root)
-    locks = {folder.name: lock.read_lock(folder) for folder in folders}
+def credits_of(manifests: Iterable[Manifest]) -> Credits:
+    """Whom to credit for the web images of some builds; each image once."""
     credits: dict[str, Mapping[str, Any]] = {}
-    licences: Counter[str] = Counter()
-    for folder in folders:
-        rows = open_manifest(folder).rows
-        web = rows.select(["image_id", "source", "url", "landing_url", "creator", "license", "attribution"])
-        for row in web.to_pylist():
-            if row["source"] == "web" and row["image_id"] not in credits:
-                credits[row["image_id"]] = row
-                licences[row["license"] or "not stated"] += 1
-    for name, text in (("README.md", _card(root.name, locks, licences)), ("ATTRIBUTION.md", _attribution(credits))):
-        with replacing_file(root / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    for manifest in manifests:
+        web = manifest.rows.select(["image_id", "source", *PROVENANCE_COLUMNS])
+        for row in web.filter(pc.equal(web.column("source"), "web")).to_pylist():
+            credits.setdefault(row["image_id"], row)
+    return credits
 
 
-def _card(name: str, locks: Mapping[str, Mapping[str, Any]], licences: Mapping[str, int]) -> str:
-    options = next(iter(locks.values()))["options"]
-    trains = {folder: content for folder, content in locks.items() if content["options"]["split"] == "train"}
-    validation = next((f for f, content in locks.items() if content["options"]["split"] == "validation"), None)
-    rows = max(content["result"]["rows"] for content in locks.values())
+def attribution(credits: Credits) -> str:
+    """The text of an ATTRIBUTION.md."""
+    if not credits:
+        return f"{CREDITS}\nNo image here comes from the web.\n"
+    return "".join(attribution_text(row for _, row in sorted(credits.items())))
+
+
+def card(name: str, facts: Mapping[str, Facts], credits: Credits, configs: Mapping[str, str] | None = None) -> str:
+    """The text of a data-set card.
+
+    Args:
+        name: of the data set.
+        facts: of each build, by the name of its folder.
+        credits: of their web images.
+        configs: the configurations of Hugging Face, with the folder of each; None: every training set by its folder's
+            name.
+    """
+    options = next(iter(facts.values()))["options"]
+    if configs is None:
+        configs = {folder: folder for folder, fact in facts.items() if fact["options"]["split"] == "train"}
+    validation = next((f for f, fact in facts.items() if fact["options"]["split"] == "validation"), None)
+    rows = max(fact["result"]["rows"] for fact in facts.values())
     lines = [
         "---",
         f"pretty_name: {_quoted(options['title'])}",
         "task_categories:\n- image-classification",
         f"size_categories:\n- {_size_category(rows)}",
-        f"tags:\n- label-noise\n- noisy-labels\n{_TAG}configs:",
+        f"tags:\n- label-noise\n- noisy-labels\n{CARD_TAG}".rstrip(),
+        *(["configs:"] if configs else []),
     ]
-    for folder in trains:
+    for config, folder in configs.items():
         lines += [
-            f"- config_name: {folder}",
+            f"- config_name: {_plain(config)}",
             "  data_files:",
             "  - split: train",
-            f"    path: {folder}/train-*.parquet",
+            f"    path: {_plain(f'{folder}/train-*.parquet')}",
         ]
         if validation:
-            lines += ["  - split: validation", f"    path: {validation}/validation-*.parquet"]
-    editions = sorted({content["options"]["edition"] for content in locks.values()})
+            lines += ["  - split: validation", f"    path: {_plain(f'{validation}/validation-*.parquet')}"]
+    editions = sorted({fact["options"]["edition"] for fact in facts.values()})
     lines += ["---", "", f"# {cell(options['title'])}", "", *([DRAWN_NOTICE, ""] if "drawn" in editions else [])]
     lines += [
-        f"Training sets of `{name}` with controlled label noise: edition {cell(', '.join(editions))}, "
-        f"{next(iter(locks.values()))['classes']['number']} classes.",
+        f"Training sets of `{cell(name)}` with controlled label noise: edition {cell(', '.join(editions))}, "
+        f"{next(iter(facts.values()))['classes']['number']} classes.",
         "",
         "| folder | images | wrong labels | share | by kind | seed |",
         "|---|---|---|---|---|---|",
-        *[_line(folder, content) for folder, content in locks.items()],
+        *[_line(folder, fact) for folder, fact in facts.items()],
         "",
     ]
-    if licences:
+    if credits:
+        licences = Counter(row["license"] or "not stated" for row in credits.values())
         rollup = ", ".join(f"{cell(licence)} {count:,}" for licence, count in sorted(licences.items()))
         lines += [f"Licences of the web images: {rollup}. Credits: ATTRIBUTION.md.", ""]
-    known = {folder: Certainty.of_record(content["result"].get("certainty")) for folder, content in locks.items()}
+    known = {folder: Certainty.of_record(fact["result"].get("certainty")) for folder, fact in facts.items()}
     lines += [f"- {folder}: {certainty}" for folder, certainty in known.items() if certainty is not None]
-    lines += [f"- {cell(note)}" for note in _notes(locks)]
+    lines += [f"- {cell(note)}" for note in _notes(facts)]
     lines += [
         "",
         "`label` is what the trainer sees, `is_clean` says whether it is right, `true_label` is the right class where",
@@ -104,22 +108,21 @@ def _card(name: str, locks: Mapping[str, Mapping[str, Any]], licences: Mapping[s
     return "\n".join(lines)
 
 
-def _line(folder: str, content: Mapping[str, Any]) -> str:
+def _line(folder: str, content: Facts) -> str:
     result = content["result"]
     kinds = ", ".join(f"{name} {count:,}" for name, count in sorted(result["noise"].items()) if name != "none")
     share = result["wrong"] / max(result["rows"], 1)
     seed = content["options"].get("seed", "")
-    return f"| {folder} | {result['rows']:,} | {result['wrong']:,} | {share:.4%} | {kinds or 'none'} | {seed} |"
+    return f"| {cell(folder)} | {result['rows']:,} | {result['wrong']:,} | {share:.4%} | {kinds or 'none'} | {seed} |"
 
 
-def _notes(locks: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
-    return list(dict.fromkeys(note for content in locks.values() for note in content["notes"]))
+def _notes(facts: Mapping[str, Facts]) -> Sequence[str]:
+    return list(dict.fromkeys(note for fact in facts.values() for note in fact["notes"]))
 
 
-def _attribution(credits: Mapping[str, Mapping[str, Any]]) -> str:
-    if not credits:
-        return f"{CREDITS}\nNo image here comes from the web.\n"
-    return "".join(attribution_text(row for _, row in sorted(credits.items())))
+def _plain(text: str) -> str:
+    """As it is where YAML takes it for text, else in quotes."""
+    return text if re.fullmatch(r"[A-Za-z][\w./*-]*", text, re.ASCII) else _quoted(text)
 
 
 def _quoted(text: str) -> str:

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
-from noisyweb.build import VALIDATION_FOLDER
 from noisyweb.errors import CorruptFileError, SourceError
+from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import IMAGE_FORMATS, open_manifest
 
 if TYPE_CHECKING:

@@ -12,14 +12,15 @@ from typing import Any
 from noisyweb import lock
 from noisyweb.atomic import disk_errors, replacing_folder
 from noisyweb.build import Recipe, build
-from noisyweb.build_folder import VALIDATION_FOLDER, Built, check_target
+from noisyweb.build_folder import Built, check_target
 from noisyweb.build_inputs import InputRow, read_inputs
-from noisyweb.card import check_documents, write_documents
 from noisyweb.confusion import Confusion
 from noisyweb.dataset import Dataset
+from noisyweb.documents import check_documents, write_documents
 from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.imageset import ImageSet
 from noisyweb.levels import parse_level
+from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.mixture import parse_mix
 from noisyweb.progress import Progress, silent
 

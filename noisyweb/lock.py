@@ -19,6 +19,9 @@ from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.imageset import ImageSet
 
 LOCK_NAME = "_noisyweb.lock.json"
+VALIDATION_FOLDER = "clean_validation"
+"""Where the validation set stands, beside the training sets of all kinds and levels."""
+
 FORMAT = 1
 
 

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from noisyweb import lock
-from noisyweb.build import VALIDATION_FOLDER
 from noisyweb.decode import pillow_in_bounds
 from noisyweb.errors import SourceError, VerificationError
 from noisyweb.hashes import Described, describe_now
 from noisyweb.leaks import find_leaks
 from noisyweb.levels import num_wrong, parse_level
+from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import Manifest, image_id, open_manifest
 from noisyweb.progress import Progress, silent
 from noisyweb.schemas import MANIFEST, NOISE_NAMES, SOURCE_NAMES

@@ -47,7 +47,8 @@ class Person:
         """The question on the screen, once its image is there: wholly, since the page takes no answer before."""
         found: str | None = self.page.evaluate(
             "() => { const i = document.querySelector('#image img');"
-            " return i?.complete && i.naturalWidth && !document.querySelector('#image').hidden ? i.dataset.task : null }"
+            " const isShown = !document.querySelector('#image').hidden;"
+            " return i?.complete && i.naturalWidth && isShown ? i.dataset.task : null }"
         )
         return found
 

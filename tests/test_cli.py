@@ -31,7 +31,7 @@ def test_build_verify_show_export(noisyweb: Program, tiny: TinySet, tmp_path: Pa
     assert done.stdout == "tiny-red_noise_nl_0.4.png: 10 of 38 images\n"
     assert (tmp_path / "cwd/tiny-red_noise_nl_0.4.png").read_bytes().startswith(b"\x89PNG")
     done = noisyweb("export", "builds/tiny/red_noise_nl_0.4", "--to", "csv", "--out", "labels")
-    assert done.stdout == "labels: 38 rows as csv\n"
+    assert done.stdout == "labels: 38 rows and 12 of the validation set as csv\n"
     assert_refused(
         noisyweb("export", "builds/tiny/red_noise_nl_0.4", "--to", "csv", "--out", "labels"), "is there already"
     )

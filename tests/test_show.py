@@ -1,8 +1,7 @@
-"""Contact sheets and exports."""
+"""Contact sheets."""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from noisyweb import plugins
 from noisyweb.errors import SourceError, UnknownNameError
 from noisyweb.manifest import open_manifest
 from noisyweb.show import CAPTION, CELL, HEADER, MARGIN, PICTURE, choose_rows, contact_sheet
-from tests.conftest import CLASSES, make_tiny_set
+from tests.conftest import make_tiny_set
 from tests.test_build import build_tiny
 
 
@@ -67,30 +66,8 @@ def test_every_caption_has_ink(folder: Path) -> None:
             assert sheet[y + 4 + 17 * line : y + 18 + 17 * line, x : x + PICTURE].min() < 160
 
 
-def test_export_csv(folder: Path, tmp_path: Path) -> None:
-    plugins.load("noisyweb.exporters", "export format", "csv").export(open_manifest(folder), tmp_path)
-    with (tmp_path / "labels.csv").open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    manifest = open_manifest(folder).rows
-    assert [row["image_id"] for row in rows] == manifest["image_id"].to_pylist()
-    assert sum(row["is_clean"] == "false" for row in rows) == 15
-    assert (tmp_path / "classes.txt").read_text().splitlines() == list(CLASSES)
-
-
-def test_export_imagefolder(folder: Path, tmp_path: Path) -> None:
-    manifest = open_manifest(folder)
-    plugins.load("noisyweb.exporters", "export format", "imagefolder").export(manifest, tmp_path)
-    folders = sorted(path.name for path in tmp_path.iterdir())
-    assert folders == ["0_ant", "1_bee", "2_cat_s_eye"]
-    assert [len(list((tmp_path / name).iterdir())) for name in folders] == [11, 7, 20]
-    for number, (data, _) in enumerate(manifest.images()):
-        (written,) = tmp_path.glob(f"*/{number:07d}_*.jpg")
-        assert written.read_bytes() == data
-        assert int(written.parent.name[0]) == manifest.rows["label"][number].as_py()
-
-
 def test_plug_ins_are_found_by_their_file_names() -> None:
-    assert {"imagefolder", "csv"} <= set(plugins.names("noisyweb.exporters"))
+    assert {"imagefolder", "csv", "hf"} <= set(plugins.names("noisyweb.exporters"))
     assert {"red", "blue", "human"} <= set(plugins.names("noisyweb.kinds"))
     assert {"stanford-cars", "parquet", "imagefolder", "drawn", "workspace"} <= set(plugins.names("noisyweb.sources"))
     with pytest.raises(UnknownNameError, match="unknown export format 'cvs'; did you mean 'csv'"):

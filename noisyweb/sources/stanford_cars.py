@@ -3,21 +3,21 @@
 Options:
     devkit: the folder with ``cars_meta.mat`` and ``cars_train_annos.mat``; for validation also
         ``cars_test_annos_withlabels.mat``, in it or beside it.
-    images: the folder that holds ``cars_train/`` and ``cars_test/``. Left out, manifests carry paths only.
+    images: the folder that holds the images, in any layout of `noisyweb.clean_copies.cars` (such as ``cars_train/`` and
+        ``cars_test/``). Left out, manifests carry paths only.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from noisyweb.clean_copies.cars import open_cars
+from noisyweb.clean_copies.matlab import car_labels, load_variable
 from noisyweb.dataset import Section
-from noisyweb.errors import CorruptFileError, SourceError
+from noisyweb.errors import SourceError
 from noisyweb.imageset import ImageSet
 from noisyweb.sources.imagefolder import read_image_file
 
@@ -25,12 +25,6 @@ _ANNOTATIONS = {
     "train": ("cars_train_annos.mat", "cars_train"),
     "validation": ("cars_test_annos_withlabels.mat", "cars_test"),
 }
-
-_UNREADABLE = (
-    *(ValueError, KeyError, TypeError, NotImplementedError, OSError, EOFError),
-    *(OverflowError, UnboundLocalError, MemoryError, zlib.error, struct.error),
-)
-"""What scipy's reader raises on damaged files."""
 
 
 def read(section: Section) -> ImageSet:
@@ -46,42 +40,35 @@ def read(section: Section) -> ImageSet:
     devkit = section.path("devkit")
     file, folder = _ANNOTATIONS[section.role]
     annotations = devkit / file if (devkit / file).exists() else devkit.parent / file
-    classes = [str(name) for name in np.atleast_1d(_load(section, devkit / "cars_meta.mat", "class_names"))]
-    rows = np.atleast_1d(_load(section, annotations, "annotations"))
-    try:
-        labels = np.array([_whole(row["class"]) - 1 for row in rows], np.int32)
-        paths = [f"{folder}/{Path(str(row['fname'])).name}" for row in rows]
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
-        raise CorruptFileError(f"{annotations}: not the devkit's annotations ({error})") from error
+    for path in (devkit / "cars_meta.mat", annotations):
+        if not path.is_file():
+            raise SourceError(f"{section.where}: {path} does not exist; mend 'devkit'")
+    classes = [str(name) for name in np.atleast_1d(load_variable(devkit / "cars_meta.mat", "class_names"))]
+    stated = car_labels(annotations)
+    labels = np.array(list(stated.values()), np.int32)
     if len(labels) and (labels.min() < 0 or labels.max() >= len(classes)):
         raise SourceError(f"{annotations}: it has class {labels.max() + 1}; cars_meta.mat names {len(classes)}")
-    images = section.path("images") if "images" in section.options else None
-    if images is not None and not (images / folder).is_dir():
-        raise SourceError(
-            f"{section.where}: image folder {images / folder} does not exist; mend 'images', "
-            "or leave it out for a manifest of paths"
-        )
-
-    def load(indices: Sequence[int]) -> Iterator[bytes | None]:
-        for index in indices:
-            yield read_image_file(images / paths[index]) if images is not None else None
-
+    paths = [f"{folder}/{name}" for name in stated]
+    load = _loader(section, folder, paths)
     return ImageSet(paths, labels, classes, load, paths, prefix="stanford-cars")
 
 
-def _whole(value: Any) -> int:
-    if int(value) != value:
-        raise ValueError(f"class {value}")
-    return int(value)
-
-
-def _load(section: Section, path: Path, variable: str) -> Any:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    if not path.is_file():
-        raise SourceError(f"{section.where}: {path} does not exist; mend 'devkit'")
-    try:
-        return loadmat(path, variable_names=[variable], squeeze_me=True)[variable]
-    except (*_UNREADABLE, MatReadError) as error:
-        raise CorruptFileError(f"{path}: not a devkit file with {variable!r} ({error})") from error
+def _loader(section: Section, folder: str, paths: Sequence[str]) -> Callable[[Sequence[int]], Iterator[bytes | None]]:
+    images = section.path("images") if "images" in section.options else None
+    if images is None:
+        return lambda indices: (None for _ in indices)
+    # the usual layout is not searched: its files are where their paths say
+    if (images / folder).is_dir() and not (images / folder / folder).is_dir():
+        return lambda indices: (read_image_file(images / paths[index]) for index in indices)
+    if not images.exists():
+        raise SourceError(
+            f"{section.where}: image folder {images} does not exist; mend 'images', "
+            "or leave it out for a manifest of paths"
+        )
+    copy = open_cars(images)
+    if missing := copy.missing(paths, section.role):
+        raise SourceError(
+            f"{section.where}: {len(missing)} of {len(paths)} images are not among the {copy.layout} in {images}, the "
+            f"first being {Path(missing[0]).name}; put them there, or leave 'images' out for a manifest of paths"
+        )
+    return lambda indices: copy.load([paths[index] for index in indices], section.role)
