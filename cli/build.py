@@ -35,9 +35,15 @@ def build(
         str | None, typer.Option(help="Several kinds and their shares of the wrong labels, such as red=0.7,blue=0.3.")
     ] = None,
     all_levels: Annotated[bool, typer.Option("--all-levels", help="The ten levels of the paper, 0 to 0.8.")] = False,
-    edition: Annotated[str | None, typer.Option(help="Where images and labels come from: drawn or crawled.")] = None,
+    edition: Annotated[
+        str | None, typer.Option(help="Where images and labels come from: official, drawn or crawled.")
+    ] = None,
     workspace: Annotated[
         Path | None, typer.Option(help="A workspace whose wrong images are the pool (the crawled edition).")
+    ] = None,
+    clean: Annotated[Path | None, typer.Option(help="The official edition: your own copy of the clean images.")] = None,
+    web: Annotated[
+        Path | None, typer.Option(help="The official edition: a workspace with a crawl of its web images.")
     ] = None,
     balance: Annotated[
         str, typer.Option(help="class: each class has its share of wrong labels; global: drawn from all rows alike.")
@@ -109,6 +115,17 @@ def build(
         raise LevelError("no data set given; expected --dataset with a name or the path of a definition")
     if kind is not None and mix is not None:
         raise LevelError(f"--kind {kind} and --mix {mix}: give one of them")
+    if is_official(dataset, edition, workspace):
+        unusual = {"--mix": mix, "--confusion": confusion, "--hierarchy": hierarchy, "--open-set": open_set}
+        unusual |= {"--seed": seed, "--balance": balance != "class", "--on-shortage": on_shortage != "error"}
+        given = [name for name, value in unusual.items() if value]
+        if given:
+            raise LevelError(f"{given[0]}: official splits are as they were released; leave it out, or --edition drawn")
+        levels = chosen_levels(noise or [], all_levels)
+        build_official_splits(dataset, kind or "red", levels, clean, web, out, overwrite)
+        return
+    if clean is not None or web is not None:
+        raise LevelError("--clean and --web are for the official edition; add --edition official, or leave them out")
     recipe = Recipe(
         parse_mix(mix or kind or "red"),
         chosen_levels(noise or [], all_levels),
@@ -126,6 +143,51 @@ def build(
             chosen, recipe, out=out, overwrite=overwrite, leak_check=leak_check, progress=progress
         ):
             progress.say(summary(built))
+
+
+def is_official(dataset: str, edition: str | None, workspace: Path | None) -> bool:
+    """Whether the official edition is meant: asked for, or fetched and nothing else asked for."""
+    from noisyweb.errors import UnknownNameError
+    from noisyweb.official.home import home
+    from noisyweb.official.release import DATASETS, open_release
+
+    if edition == "official":
+        if dataset not in DATASETS:
+            raise UnknownNameError("data set of the official release", dataset, DATASETS)
+        return True
+    if edition is not None or workspace is not None or dataset not in DATASETS:
+        return False
+    folder = home().release
+    return dataset == "mini-imagenet" or (folder.is_dir() and dataset in open_release(folder))
+
+
+def build_official_splits(
+    dataset: str, kind: str, levels: list[Decimal], clean: Path | None, web: Path | None, out: Path, overwrite: bool
+) -> None:
+    """Build splits of the official release."""
+    from noisyweb.build_official import build_official
+    from noisyweb.clean_copies import open_copy
+    from noisyweb.cli._bars import bars
+    from noisyweb.errors import SourceError
+    from noisyweb.official.edition import OfficialEdition
+    from noisyweb.official.home import home
+
+    own = home()
+    if not own.release.is_dir():
+        raise SourceError(f"the official release is not there yet; fetch it with `noisyweb fetch {dataset}`")
+    places = own.places(dataset)
+    clean, web = clean or _path(places.clean), web or _path(places.web)
+    copies = open_copy(dataset, clean) if clean is not None else None
+    official = OfficialEdition.open(own.release, dataset, copies, web)
+    told = [f"clean images {clean}" if clean else "no clean images", f"web images {web}" if web else "no web images"]
+    typer.echo(f"{dataset}: edition official (it has been fetched; {', '.join(told)})")
+    with bars() as progress:
+        for built in build_official(official, kind, levels, out=out, overwrite=overwrite, progress=progress):
+            progress.say(summary(built))
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 def rebuild_frozen(

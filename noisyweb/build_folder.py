@@ -73,6 +73,7 @@ class FolderPlan:
         notes: what a user should know.
         result: more to record of what came out.
         certainty: of the level.
+        may_repeat: whether an image may be there twice, as others' splits have it.
     """
 
     folder: Path
@@ -85,6 +86,7 @@ class FolderPlan:
     notes: tuple[str, ...] = ()
     result: Mapping[str, Any] = field(default_factory=dict)
     certainty: Certainty | None = None
+    may_repeat: bool = False
 
     def sets(self) -> dict[str, ImageSet]:
         """The inputs by role."""
@@ -128,7 +130,9 @@ def write_folder(
 
     notes = (*clean.notes, *(stand_ins.notes if stand_ins else ()), *plan.notes)
     with replacing_folder(plan.folder) as temporary:
-        batches = manifest_batches(clean, stand_ins, num_web, blend, schema, clean_ids, progress, plan.folder.name)
+        batches = manifest_batches(
+            clean, stand_ins, num_web, blend, schema, clean_ids, progress, plan.folder.name, plan.may_repeat
+        )
         files = write_shards(temporary, split, schema, kept(batches))
         rows = pa.concat_tables(written)
         ids = rows.column("image_id").to_pylist()

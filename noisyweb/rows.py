@@ -25,6 +25,7 @@ def manifest_batches(
     clean_ids: Mapping[str, str],
     progress: Progress,
     what: str,
+    may_repeat: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a manifest in the order of the clean set, in row groups.
 
@@ -36,6 +37,7 @@ def manifest_batches(
         schema: of `noisyweb.manifest.manifest_schema`.
         clean_ids: ids of all clean images, and which they are ("a validation image"); a web image among them is a leak.
         progress, what: told how many rows are done.
+        may_repeat: whether a stand-in may be there twice, as others' splits have it.
 
     Raises:
         LeakError: a web image is byte for byte a clean image of this set or a validation image.
@@ -55,7 +57,7 @@ def manifest_batches(
         images.append({"bytes": data, "path": _path(origin.paths[index], data)})
         held += len(data or b"")
         if new is not None:
-            _check_new(ids[-1], new.names[index], new_ids, clean_ids)
+            _check_new(ids[-1], new.names[index], {} if may_repeat else new_ids, clean_ids)
         if len(ids) == ROWS_PER_GROUP or held >= GROUP_BYTES or row + 1 == len(clean):
             columns = _columns(clean, stand_ins, num_web, blend, range(start, row + 1), ids, images)
             yield pa.RecordBatch.from_pydict(columns, schema=schema)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from noisyweb import licenses
 from noisyweb.errors import CrawlError
-from noisyweb.providers._cnwl import images
+from noisyweb.official.json_stream import images
 from noisyweb.providers._fields import pixels
 from noisyweb.providers._protocol import Hit, Options
 

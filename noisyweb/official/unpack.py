@@ -1,0 +1,84 @@
+"""Unpacking a zip that may be hostile: nothing outside the target, no links, no bombs, all of it or nothing."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from noisyweb.atomic import replacing_folder
+from noisyweb.errors import CorruptFileError
+
+MAX_BYTES = 2_000_000_000
+MAX_MEMBERS = 20_000
+MAX_RATIO = 200
+_SMALL = 1_000_000  # bytes below which a ratio says nothing
+_CHUNK = 1 << 20
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpack a zip into a folder, in the place of what stood there.
+
+    Raises:
+        CorruptFileError: it is no zip, is damaged, or holds what no release holds; nothing is changed then.
+        OutputError: the disk is full.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened, replacing_folder(target) as temporary:
+            members = [member for member in opened.infolist() if not member.is_dir()]
+            places = [_place(archive, member) for member in members]
+            _check(archive, members, places)
+            left = MAX_BYTES
+            for member, place in zip(members, places, strict=True):
+                left -= _write(archive, opened, member, temporary / place, left)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise CorruptFileError(f"{archive}: not a sound zip ({error}); fetch it again") from error
+    except FileNotFoundError:
+        raise CorruptFileError(f"{archive}: no such file; expected dataset_no_images.zip") from None
+
+
+def _place(archive: Path, member: zipfile.ZipInfo) -> Path:
+    """Where a member goes, below the target."""
+    name = PurePosixPath(member.filename)
+    parts = name.parts
+    if (
+        name.is_absolute()
+        or not parts
+        or any(part in ("..", ".") or "\\" in part or ":" in part or not part.isprintable() for part in parts)
+        or any(len(part.encode("utf-8", "surrogatepass")) > 200 for part in parts)
+        or len(parts) > 10
+    ):
+        raise CorruptFileError(f"{archive}: member {member.filename[:80]!r} would not lie below the folder; refused")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        raise CorruptFileError(f"{archive}: member {member.filename[:80]!r} is a link or a device; refused")
+    return Path(*parts)
+
+
+def _check(archive: Path, members: list[zipfile.ZipInfo], places: list[Path]) -> None:
+    total = sum(member.file_size for member in members)
+    if len(members) > MAX_MEMBERS or total > MAX_BYTES:
+        raise CorruptFileError(
+            f"{archive}: {len(members):,} files of {total:,} bytes; expected at most {MAX_MEMBERS:,} of {MAX_BYTES:,}"
+        )
+    seen: set[str] = set()
+    for member, place in zip(members, places, strict=True):
+        if member.file_size > max(_SMALL, MAX_RATIO * member.compress_size):
+            raise CorruptFileError(f"{archive}: {place} unpacks to {member.file_size:,} bytes; taken for a zip bomb")
+        if str(place).casefold() in seen:
+            raise CorruptFileError(f"{archive}: {place} is in it twice; refused")
+        seen.add(str(place).casefold())
+
+
+def _write(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, left: int) -> int:
+    """Unpack one file; how many bytes it has. What a zip says of sizes may be a lie."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with opened.open(member) as source, target.open("xb") as sink:
+        while chunk := source.read(_CHUNK):
+            written += len(chunk)
+            if written > min(member.file_size, left):
+                raise CorruptFileError(f"{archive}: {member.filename[:80]!r} is larger than it says; refused")
+            sink.write(chunk)
+    return written
