@@ -60,7 +60,7 @@ def make_release(
         per_class: clean training images a class; a quarter as many again are the validation set.
         pool: wrong web images a class; half as many again are right ones.
         faults: of `FAULTS`. unresolved: every tenth web id of the red splits is none of the annotations'; wrong-level:
-            blue 0.4 flips as 0.24 would; own-class: blue draws from all classes; is-clean-ignored: every annotation says
+            blue 0.4 flips as 0.24 would; own-class: blue draws from all classes; is-clean-ignored: all annotations say
             wrong; shifted: labels of red and blue 0.0 stand one line too low; repeated: a row is there twice;
             out-of-range: a class number is none; leak: a training image of red 0.2 is a validation image.
         web_url: what the URLs of web images begin with.

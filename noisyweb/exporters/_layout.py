@@ -67,7 +67,7 @@ class SplitNames:
         whole = re.sub(r"[._]", "-", file_part(image_id, 200))
         start = "n" if row["source"] != "web" else "" if re.match("[^n]", whole) else "w"
         stems = [f"{start}{whole[:_HEX_DIGITS]}", f"{start}{whole}"]
-        own = re.fullmatch(r"([A-Za-z0-9]{1,64})\.[A-Za-z]{3,4}", (row["path"] or "").rsplit("/", 1)[-1])
+        own = re.fullmatch(r"([A-Za-z0-9_]{1,64})\.[A-Za-z]{3,4}", (row["path"] or "").rsplit("/", 1)[-1])
         if self._is_official and own:
             stems.insert(0, own[1])
         for stem in stems:

@@ -90,10 +90,10 @@ def _annotated(row: Mapping[str, Any], num_classes: int) -> Annotated:
     if not isinstance(key, str) or not image_key(key):
         raise ValueError(f'"image/id" is {key!r}; expected text')
     if not isinstance(url, str):
-        raise ValueError(f'"image/uri" is {str(url)[:40]!r}; expected text')
+        raise ValueError(f'"image/uri" is {repr(url)[:40]}; expected text')
     "".join((key, url)).encode()  # lone surrogates could not be written anywhere
     if type(label) is not int or not 0 <= label < num_classes:
-        raise ValueError(f'"image/class/label" is {str(label)[:40]!r}; expected 0..{num_classes - 1}')
+        raise ValueError(f'"image/class/label" is {repr(label)[:40]}; expected 0..{num_classes - 1}')
     if is_clean not in (0, 1):  # True and False are, too
-        raise ValueError(f'"image/class/label/is_clean" is {str(is_clean)[:40]!r}; expected 0 or 1')
+        raise ValueError(f'"image/class/label/is_clean" is {repr(is_clean)[:40]}; expected 0 or 1')
     return Annotated(image_key(key), url, label, bool(is_clean))
