@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
-    from noisyweb.build import Built
     from noisyweb.confusion import Confusion
     from noisyweb.dataset import Dataset
 
@@ -98,8 +97,11 @@ def build(
     from noisyweb.build import Recipe
     from noisyweb.build import build as build_levels
     from noisyweb.cli._bars import bars
+    from noisyweb.cli._built import summary
+    from noisyweb.cli._official import build_official_splits, is_official, rebuild_official_split
     from noisyweb.dataset import load_dataset
     from noisyweb.errors import LevelError
+    from noisyweb.frozen import read_frozen
     from noisyweb.mixture import parse_mix
 
     if frozen is not None:
@@ -107,6 +109,9 @@ def build(
             raise LevelError(
                 f"--frozen {frozen} says kind and level; leave out --noise, --all-levels, --kind and --mix"
             )
+        if read_frozen(frozen).options["edition"] == "official":
+            rebuild_official_split(frozen, clean, web, out, overwrite)
+            return
         rebuild_frozen(
             frozen, dataset, workspace, open_set, read_confusions(confusion, hierarchy), out, overwrite, leak_check
         )
@@ -117,8 +122,9 @@ def build(
         raise LevelError(f"--kind {kind} and --mix {mix}: give one of them")
     if is_official(dataset, edition, workspace):
         unusual = {"--mix": mix, "--confusion": confusion, "--hierarchy": hierarchy, "--open-set": open_set}
-        unusual |= {"--seed": seed, "--balance": balance != "class", "--on-shortage": on_shortage != "error"}
-        given = [name for name, value in unusual.items() if value]
+        given = [name for name, value in unusual.items() if value is not None]
+        given += ["--seed"] * (seed != 0) + ["--balance"] * (balance != "class")
+        given += ["--on-shortage"] * (on_shortage != "error")
         if given:
             raise LevelError(f"{given[0]}: official splits are as they were released; leave it out, or --edition drawn")
         levels = chosen_levels(noise or [], all_levels)
@@ -145,51 +151,6 @@ def build(
             progress.say(summary(built))
 
 
-def is_official(dataset: str, edition: str | None, workspace: Path | None) -> bool:
-    """Whether the official edition is meant: asked for, or fetched and nothing else asked for."""
-    from noisyweb.errors import UnknownNameError
-    from noisyweb.official.home import home
-    from noisyweb.official.release import DATASETS, open_release
-
-    if edition == "official":
-        if dataset not in DATASETS:
-            raise UnknownNameError("data set of the official release", dataset, DATASETS)
-        return True
-    if edition is not None or workspace is not None or dataset not in DATASETS:
-        return False
-    folder = home().release
-    return dataset == "mini-imagenet" or (folder.is_dir() and dataset in open_release(folder))
-
-
-def build_official_splits(
-    dataset: str, kind: str, levels: list[Decimal], clean: Path | None, web: Path | None, out: Path, overwrite: bool
-) -> None:
-    """Build splits of the official release."""
-    from noisyweb.build_official import build_official
-    from noisyweb.clean_copies import open_copy
-    from noisyweb.cli._bars import bars
-    from noisyweb.errors import SourceError
-    from noisyweb.official.edition import OfficialEdition
-    from noisyweb.official.home import home
-
-    own = home()
-    if not own.release.is_dir():
-        raise SourceError(f"the official release is not there yet; fetch it with `noisyweb fetch {dataset}`")
-    places = own.places(dataset)
-    clean, web = clean or _path(places.clean), web or _path(places.web)
-    copies = open_copy(dataset, clean) if clean is not None else None
-    official = OfficialEdition.open(own.release, dataset, copies, web)
-    told = [f"clean images {clean}" if clean else "no clean images", f"web images {web}" if web else "no web images"]
-    typer.echo(f"{dataset}: edition official (it has been fetched; {', '.join(told)})")
-    with bars() as progress:
-        for built in build_official(official, kind, levels, out=out, overwrite=overwrite, progress=progress):
-            progress.say(summary(built))
-
-
-def _path(text: str) -> Path | None:
-    return Path(text) if text else None
-
-
 def rebuild_frozen(
     frozen: Path,
     dataset: str | None,
@@ -202,6 +163,7 @@ def rebuild_frozen(
 ) -> None:
     """Build what a lock file describes."""
     from noisyweb.cli._bars import bars
+    from noisyweb.cli._built import summary
     from noisyweb.dataset import known_datasets, load_dataset
     from noisyweb.errors import SourceError
     from noisyweb.frozen import read_frozen, rebuild
@@ -263,22 +225,3 @@ def choose_edition(dataset: Dataset, edition: str | None, workspace: Path | None
     if dataset.edition == "drawn":
         return dataset, "bundled: images drawn by code, a stand-in for running and testing, not for claims"
     return dataset, "as its definition says"
-
-
-def summary(built: Built) -> str:
-    """What was built, in a few lines."""
-    by_kind = ", ".join(f"{name} {count:,}" for name, count in sorted(built.noise.items()) if name != "none")
-    paths = built.num_rows - built.with_bytes
-    lines = [
-        f"{built.folder}: {built.num_rows:,} images, {built.num_wrong:,} wrong (asked {built.num_wrong_asked:,}"
-        + (f" = {built.info['level']}" if built.info["split"] == "train" else "")
-        + f", realised {built.num_wrong / max(built.num_rows, 1):.4%}"
-        + (f"; {by_kind}" if by_kind else "")
-        + f"), {built.seconds:.1f} s"
-    ]
-    if paths:
-        lines.append(f"  {paths:,} rows carry a path only, no image")
-    if built.certainty is not None:
-        lines.append(f"  {built.certainty}")
-    lines += [f"  {note}" for note in built.notes]
-    return "\n".join(lines)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from noisyweb.build import Built
+    from noisyweb.build_folder import Built
     from noisyweb.cli._bars import Bars
     from noisyweb.workspace import Workspace
 
@@ -151,7 +151,7 @@ def _vote(workspace: Workspace, truth: Any, out: Path, seed: int, progress: Bars
 
 def _blend(definition: Path, out: Path, seed: int, progress: Bars) -> Built:
     from noisyweb.build import Recipe, build
-    from noisyweb.cli.build import summary
+    from noisyweb.cli._built import summary
     from noisyweb.dataset import read_definition
     from noisyweb.levels import parse_level
 

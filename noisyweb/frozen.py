@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from noisyweb.atomic import disk_errors, replacing_folder
 from noisyweb.build import Recipe, build
 from noisyweb.build_folder import Built, check_target
 from noisyweb.build_inputs import InputRow, read_inputs
+from noisyweb.build_official import build_official
 from noisyweb.confusion import Confusion
 from noisyweb.dataset import Dataset
 from noisyweb.documents import check_documents, write_documents
@@ -22,6 +23,7 @@ from noisyweb.imageset import ImageSet
 from noisyweb.levels import parse_level
 from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.mixture import parse_mix
+from noisyweb.official.edition import OfficialEdition
 from noisyweb.progress import Progress, silent
 
 _SHOWN = 3
@@ -87,7 +89,8 @@ def read_frozen(path: Path) -> Frozen:
     locked = lock.read_lock(folder)
     if locked["options"]["split"] != "train":
         raise SourceError(f"{path}: it is of a validation set, which is built along with any training set")
-    if not isinstance(locked["options"].get("seed"), int):
+    is_official = locked["options"]["edition"] == "official"
+    if not is_official and not isinstance(locked["options"].get("seed"), int):
         raise CorruptFileError(f"{path}: its options have no seed; restore it from a copy")
     return Frozen(folder, locked, read_inputs(folder))
 
@@ -117,19 +120,49 @@ def rebuild(
         SourceError: inputs are missing or others, or the bytes differ; says which and why.
         OutputError: the folder holds something else.
     """
-    options = frozen.options
-    for key, found in (("dataset", dataset.name), ("edition", dataset.edition)):
-        if options[key] != found:
-            raise SourceError(f"{frozen.folder}: built from {key} {options[key]!r}, and this one is {found!r}")
+    _check_origin(frozen, dataset.name, dataset.edition)
     recipe = frozen.recipe(confusion)
     sets = {"train": dataset.train(), "pool": dataset.pool(), "other": dataset.other()}
     for role, rows in frozen.inputs.items():
-        _check_input(frozen.folder, role, rows, sets.get(role))
-    root = out / dataset.name
+        _check_input(frozen.folder, role, rows, _named(sets.get(role)))
+
+    def make(scratch: Path) -> Iterator[Built]:
+        return build(dataset, recipe, out=scratch, leak_check=leak_check, progress=progress)
+
+    return _same(frozen, make, out / dataset.name, overwrite)
+
+
+def rebuild_official(
+    frozen: Frozen,
+    edition: OfficialEdition,
+    *,
+    out: Path = Path("builds"),
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Built:
+    """As `rebuild`, for a split of the official release."""
+    _check_origin(frozen, edition.release.dataset, "official")
+    options = frozen.options
+    kind, level = str(options["kind"]), parse_level(str(options["level"]))
+
+    def make(scratch: Path) -> Iterator[Built]:
+        return build_official(edition, kind, [level], out=scratch, progress=progress)
+
+    return _same(frozen, make, out / edition.release.dataset, overwrite)
+
+
+def _check_origin(frozen: Frozen, dataset: str, edition: str) -> None:
+    for key, found in (("dataset", dataset), ("edition", edition)):
+        if frozen.options[key] != found:
+            raise SourceError(f"{frozen.folder}: built from {key} {frozen.options[key]!r}, and this one is {found!r}")
+
+
+def _same(frozen: Frozen, make: Callable[[Path], Iterator[Built]], root: Path, overwrite: bool) -> Built:
+    """Make a build, and put it in its place if it has the same bytes."""
     check_documents(root)
     root.mkdir(parents=True, exist_ok=True)
     with disk_errors(root), tempfile.TemporaryDirectory(prefix=".frozen.", suffix=".tmp", dir=root) as scratch:
-        *_, built = build(dataset, recipe, out=Path(scratch), leak_check=leak_check, progress=progress)
+        *_, built = make(Path(scratch))
         _check_bytes(frozen, built.folder)
         for folder in sorted(built.folder.parent.iterdir()):
             if folder.is_dir():
@@ -138,9 +171,12 @@ def rebuild(
     return Built(**{**vars(built), "folder": root / built.folder.name})
 
 
-def _check_input(folder: Path, role: str, rows: Mapping[str, InputRow], images: ImageSet | None) -> None:
+def _named(images: ImageSet | None) -> dict[str, int]:
+    return dict(zip(images.names, images.labels.tolist(), strict=True)) if images is not None else {}
+
+
+def _check_input(folder: Path, role: str, rows: Mapping[str, InputRow], now: Mapping[str, int]) -> None:
     """Refuse inputs that are not those of the build."""
-    now = dict(zip(images.names, images.labels.tolist(), strict=True)) if images is not None else {}
     missing = [name for name in rows if name not in now]
     new = [name for name in now if name not in rows]
     moved = [name for name, row in rows.items() if name in now and now[name] != row.label]
@@ -150,7 +186,7 @@ def _check_input(folder: Path, role: str, rows: Mapping[str, InputRow], images: 
                 f"{folder}: {len(names):,} of {len(rows):,} {role} images are {what} now, {_some(names)}; "
                 "the same bytes need the same inputs"
             )
-    if images is not None and list(rows) != list(images.names):
+    if list(rows) != list(now):
         raise SourceError(
             f"{folder}: the {role} images are the same, in another order; the same bytes need the same one"
         )
@@ -162,8 +198,10 @@ def _check_bytes(frozen: Frozen, built: Path) -> None:
     if now["files"] == frozen.locked["files"]:
         return
     changed = []
-    for role, rows in read_inputs(built).items():
-        before = frozen.inputs.get(role, {})
+    inputs = read_inputs(built)
+    for role, before in frozen.inputs.items():
+        _check_input(frozen.folder, role, before, {name: row.label for name, row in inputs.get(role, {}).items()})
+        rows = inputs[role]
         changed += [name for name, row in rows.items() if name in before and before[name].image_id != row.image_id]
     if changed:
         raise SourceError(

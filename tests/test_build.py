@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
-from noisyweb.build import Built, Recipe, build
+from noisyweb.build import Recipe, build
+from noisyweb.build_folder import Built
 from noisyweb.dataset import load_dataset
 from noisyweb.errors import LeakError, OutputError, ShortageError, SourceError
 from noisyweb.lock import file_digest, read_lock

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.special import expit
 
-from noisyweb.build import Built, Recipe, build
+from noisyweb.build import Recipe, build
+from noisyweb.build_folder import Built
 from noisyweb.certainty import Certainty, WrongDraws, posterior, wrong_draws
 from noisyweb.certainty.ballots import Ballots
 from noisyweb.certainty.spread import Spreads, find_spreads

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from noisyweb.build_official import build_official
 from noisyweb.clean_copies import open_copy
 from noisyweb.errors import CorruptFileError, CrawlError, ShortageError, SourceError
+from noisyweb.frozen import read_frozen, rebuild_official
 from noisyweb.levels import PAPER_LEVELS
 from noisyweb.lock import read_lock
 from noisyweb.manifest import image_id, open_manifest
@@ -314,6 +315,18 @@ def test_dead_web_images_have_stand_ins_and_levels_stay(
     assert stand_in, "the test needs dead images"
     validation = [data for data, _ in open_manifest(tmp_path / "cars/clean_validation").images()]
     assert validation == [(clean / f"cars_test/{number:05d}.jpg").read_bytes() for number in range(1, 9)]
+
+
+def test_official_splits_can_be_frozen(crawled: tuple[Release, Path, Path, set[str]], tmp_path: Path) -> None:
+    released, folder, clean, _ = crawled
+    official = OfficialEdition.open(released.folder, "cars", open_copy("cars", clean), folder / "cars-web")
+    _, built = build_official(official, "red", [Decimal("0.6")], out=tmp_path / "first")
+    again = rebuild_official(read_frozen(built.folder), official, out=tmp_path / "again")
+    for file in built.folder.iterdir():
+        assert (again.folder / file.name).read_bytes() == file.read_bytes()
+    without = OfficialEdition.open(released.folder, "cars", open_copy("cars", clean), None)
+    with pytest.raises(SourceError, match=r"of 24 pool images are missing now, '[0-9a-f]{16}\.jpg'"):
+        rebuild_official(read_frozen(built.folder), without, out=tmp_path / "again")
 
 
 def test_too_few_stand_ins(crawled: tuple[Release, Path, Path, set[str]]) -> None:

@@ -141,10 +141,10 @@ class OfficialEdition:
         known, by_wnid = self.release.true_classes, self.release.wnid_classes
         found: dict[str, int] = {}
         for key, name in zip(file.keys, file.names, strict=True):
-            label: int | str | None = known.get(key, by_wnid.get(wnid_of(key) or ""))
+            label = known.get(key, by_wnid.get(wnid_of(key) or ""))
             if label is None and self.copies is not None and key not in self.annotations.of:
-                label = self.copies.class_of(name, "train")
-                label = by_wnid.get(label) if isinstance(label, str) else label
+                told = self.copies.class_of(name, "train")
+                label = by_wnid.get(told) if isinstance(told, str) else told
             if label is not None:
                 found[key] = label
         return found
