@@ -12,6 +12,7 @@ import typer
 
 from noisyweb import __version__
 from noisyweb.cli import (
+    audit,
     build,
     crawl,
     datasets,
@@ -89,6 +90,7 @@ for command in (
     build.build,
     train.train,
     verify.verify,
+    audit.audit,
     show.show,
     datasets.datasets,
     fetch.fetch,

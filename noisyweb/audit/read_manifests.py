@@ -1,0 +1,134 @@
+"""Manifests, one or a folder of builds, to be audited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from noisyweb.audit.rows import UNKNOWN, AuditInput, AuditSet, Finding, some, wrong_by_labels
+from noisyweb.errors import SourceError
+from noisyweb.levels import parse_level
+from noisyweb.lock import VALIDATION_FOLDER
+from noisyweb.manifest import Manifest, open_manifest
+
+
+def read_manifests(path: Path) -> AuditInput:
+    """A manifest with the clean validation set beside it, or all manifests of a folder.
+
+    Raises:
+        SourceError: there is none, or they have not one vocabulary.
+    """
+    inner = sorted({file.parent for file in path.glob("*/*-of-*.parquet") if not file.parent.name.startswith(".")})
+    is_one = any(path.glob("*-of-*.parquet"))
+    manifests = [open_manifest(path)] if is_one else [open_manifest(folder) for folder in inner]
+    beside = path.resolve().parent / VALIDATION_FOLDER
+    if is_one and manifests[0].info["split"] == "train" and any(beside.glob("*-of-*.parquet")):
+        manifests.append(open_manifest(beside))
+    first = manifests[0]
+    for manifest in manifests[1:]:
+        if manifest.class_names != first.class_names:
+            raise SourceError(f"{manifest.folder}: it has other classes than {first.folder}; audit them one by one")
+    train = [manifest for manifest in manifests if manifest.info["split"] == "train"]
+    validation = [manifest for manifest in manifests if manifest.info["split"] != "train"]
+    return AuditInput(
+        title=f"{first.info['title']}, edition {first.info['edition']}",
+        class_names=first.class_names,
+        sets=[_audited(manifest) for manifest in train],
+        validation=_audited(validation[0]) if validation else None,
+        leaks=lambda: _leaks(train, validation),
+    )
+
+
+def _audited(manifest: Manifest) -> AuditSet:
+    rows = manifest.rows
+    given = rows.column("label").to_numpy().astype(np.int64)
+    true = rows.column("true_label").fill_null(UNKNOWN).to_numpy().astype(np.int64)
+    clean = rows.column("is_clean").to_numpy()
+    info = manifest.info
+    is_train = info["split"] == "train"
+    # A replaced image counts for the class that it stands under, whatever it shows.
+    own = np.where(np.array(rows.column("source").to_pylist()) == "clean", true, UNKNOWN)
+    ids = rows.column("image_id").to_pylist()
+    return AuditSet(
+        name=manifest.folder.name,
+        ids=ids,
+        given=given,
+        true=own,
+        wrong=(~clean).astype(np.int8),
+        kind=info["kind"] if is_train else None,
+        asked=parse_level(info["level"]) if is_train else None,
+        claims=_claims(manifest.folder.name, rows, ids, given, true, clean),
+    )
+
+
+def _claims(
+    where: str, rows: pa.Table, ids: Sequence[str], given: np.ndarray, true: np.ndarray, clean: np.ndarray
+) -> tuple[Finding, ...]:
+    """Where ``is_clean`` goes against what the other columns say."""
+    by_labels = wrong_by_labels(given, true)
+    yes = rows.column("votes_yes").fill_null(UNKNOWN).to_numpy()
+    total = rows.column("votes_total").fill_null(UNKNOWN).to_numpy()
+    is_human = np.array(rows.column("noise").to_pylist()) == "human"
+    most_yes = (total > 0) & (2 * yes > total) & ~is_human
+    most_no = (total > 0) & (2 * yes < total) & ~is_human
+    against = {
+        "wrong though its label is its true class": ~clean & (by_labels == 0),
+        "right though its label is not its true class": clean & (by_labels == 1),
+        "wrong though most annotators said yes": ~clean & most_yes,
+        "right though most annotators said no": clean & most_no & (true < 0),
+    }
+    return tuple(
+        Finding(
+            "is_clean",
+            "fault",
+            where,
+            f"{int(found.sum()):,} rows are called {what}; work `is_clean` out anew from the field that decides",
+            int(found.sum()),
+            some([ids[row] for row in np.flatnonzero(found)[:3]]),
+        )
+        for what, found in against.items()
+        if found.any()
+    )
+
+
+def _leaks(train: Sequence[Manifest], validation: Sequence[Manifest]) -> list[Finding]:
+    """Validation images that are in a training set, by their looks."""
+    from noisyweb.decode import pillow_in_bounds
+    from noisyweb.dedup import DEFAULT_RADIUS
+    from noisyweb.hashes import Described, describe_now
+    from noisyweb.leaks import find_leaks
+    from noisyweb.progress import silent
+    from noisyweb.stages import ByViews
+
+    def described(manifest: Manifest) -> Described:
+        ids = manifest.rows.column("image_id").to_pylist()
+
+        def read() -> list[tuple[str, bytes]]:
+            pairs = zip(ids, manifest.images(), strict=True)
+            return list({image: data for image, (data, _) in pairs if data is not None}.items())
+
+        images = dict(read())
+        return describe_now(
+            iter(images.items()),
+            lambda asked: (images.get(image) for image in asked),
+            with_views=True,
+            what=f"hash {manifest.folder.name}",
+            num_images=len(images),
+            progress=silent,
+        )
+
+    found = []
+    with pillow_in_bounds():
+        clean = [described(manifest) for manifest in validation]
+        for manifest in train if clean else ():
+            leaks = find_leaks(described(manifest), clean[0], DEFAULT_RADIUS, [ByViews(DEFAULT_RADIUS)], silent)
+            if leaks:
+                pairs = [f"{image[:16]}… is {leak.image_id[:16]}… ({leak.match.kind})" for image, leak in leaks.items()]
+                message = (
+                    f"{len(leaks):,} images look like validation images; take them out, or accuracies will flatter"
+                )
+                found.append(Finding("leak", "fault", manifest.folder.name, message, len(leaks), some(pairs)))
+    return found
