@@ -299,7 +299,8 @@ def test_from_the_command_line(tmp_path: Path, noisyweb: Program) -> None:
     assert record["sound"] is False
     assert [one["asked"] for one in record["sets"]] == 2 * [float(level) for level in PAPER_LEVELS]
     assert sum(each["wrong"] for each in record["sets"][6]["classes"]) == record["sets"][6]["wrong"] == 19
-    assert Image.open(tmp_path / "a.png").width == 860
+    with Image.open(tmp_path / "a.png") as plot:
+        assert plot.width == 860
     assert noisyweb("audit", root / "stanford_cars/split/red_noise_nl_0.4").returncode == 0
     assert_refused(noisyweb("audit", tmp_path / "nothing"), "there is nothing")
     (tmp_path / "labels.csv").write_text("label\n1\n")

@@ -72,8 +72,8 @@ def _of_annotations(annotations: Annotations, where: str) -> tuple[Finding, ...]
     count = sum(1 for _ in annotations)
     what = "right" if verdicts == {True} else "wrong"
     message = (
-        f"all {count:,} annotated web images are called {what}; in the release some are right and some wrong: the field "
-        '"image/class/label/is_clean" was ignored or lost, take it from the release'
+        f"all {count:,} annotated web images are called {what}; in the release some are right and some wrong: its "
+        'field "image/class/label/is_clean" was ignored or lost, take it from the release'
     )
     return (Finding("is_clean", "fault", where, message, count),)
 
