@@ -14,17 +14,27 @@ class FilesServer:
     Attributes:
         files: what is served; may be changed.
         cut_after: bytes after which an answer breaks off; None: never.
+        hold: what an answer that breaks off waits for before it does; None: nothing.
+        redirects: where a path leads to.
         ranges: the Range header of each request.
     """
 
     def __init__(self, files: Mapping[str, bytes], cut_after: int | None = None) -> None:
         self.files, self.cut_after = dict(files), cut_after
+        self.hold: threading.Event | None = None
+        self.redirects: dict[str, str] = {}
         self.ranges: list[str | None] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.ranges.append(self.headers.get("Range"))
+                if self.path in outer.redirects:
+                    self.send_response(302)
+                    self.send_header("Location", outer.redirects[self.path])
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 data = outer.files.get(self.path)
                 if data is None:
                     self.send_error(404)
@@ -34,6 +44,9 @@ class FilesServer:
                 asked = self.headers.get("Range")
                 if asked and self.headers.get("If-Range") == tag:
                     start = int(asked.removeprefix("bytes=").split("-")[0])
+                    if start >= len(data):
+                        self.send_error(416)
+                        return
                 self.send_response(206 if start else 200)
                 if start:
                     self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
@@ -41,6 +54,9 @@ class FilesServer:
                 self.send_header("Content-Length", str(len(data) - start))
                 self.end_headers()
                 self.wfile.write(data[start:] if outer.cut_after is None else data[start : start + outer.cut_after])
+                if outer.cut_after is not None and outer.hold is not None:
+                    self.wfile.flush()
+                    outer.hold.wait(60)
                 self.close_connection = True
 
             def log_message(self, *_: object) -> None:

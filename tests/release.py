@@ -83,7 +83,8 @@ def clean_names(dataset: str, labels: np.ndarray, split: str) -> list[str]:
         if dataset == "cars":
             names.append(f"{number:05d}.jpg")
         elif split == "train":
-            names.append(f"{WNIDS[label % len(WNIDS)]}{seen[label] + 7:08d}.jpg")
+            wnid = WNIDS[label] if label < len(WNIDS) else f"n{90_000_000 + label}"
+            names.append(f"{wnid}{seen[label] + 7:08d}.jpg")
         else:
             names.append(f"ILSVRC2012_val_{number:08d}.jpg")
     return names

@@ -26,7 +26,8 @@ from noisyweb.official.download import download
 from noisyweb.official.edition import OfficialEdition
 from noisyweb.official.fetch_release import fetch_release
 from noisyweb.official.home import Home, Places, home
-from noisyweb.official.release import image_key, open_release, open_set, read_split
+from noisyweb.official.release import open_release, open_set
+from noisyweb.official.split_file import image_key, read_split
 from noisyweb.official.unpack import unpack
 from noisyweb.verify import verify
 from tests.conftest import Program, assert_refused

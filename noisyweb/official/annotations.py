@@ -12,7 +12,7 @@ from typing import Any
 
 from noisyweb.errors import CorruptFileError
 from noisyweb.official.json_stream import images
-from noisyweb.official.release import image_key
+from noisyweb.official.split_file import image_key
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Annotated:
     """One web image under one class.
 
     Attributes:
-        key: of the image (`noisyweb.official.release.image_key`).
+        key: of the image (`noisyweb.official.split_file.image_key`).
         url: where it was.
         label: the class number that it was found under.
         is_clean: whether annotators say that it shows that class.

@@ -18,7 +18,8 @@ from noisyweb.errors import ShortageError, SourceError
 from noisyweb.imageset import ImageSet, Labels
 from noisyweb.official.annotations import Annotated, Annotations, read_annotations
 from noisyweb.official.refill import Substitution, stand_ins
-from noisyweb.official.release import ReleaseSet, SplitFile, open_set, wnid_of
+from noisyweb.official.release import ReleaseSet, open_set
+from noisyweb.official.split_file import SplitFile, wnid_of
 from noisyweb.official.web_images import WebImages, web_images
 from noisyweb.workspace import Workspace
 
@@ -226,6 +227,9 @@ class OfficialEdition:
         twice = sum(count - 1 for count in Counter(file.keys).values() if count > 1)
         if twice:
             notes.append(f"{twice:,} rows of the official split file are there twice")
+        disputed = sum(one is None and key in self.release.disputed for key, one in zip(file.keys, rows, strict=True))
+        if disputed:
+            notes.append(f"{disputed:,} clean images have two classes in the splits without noise; red 0.0 is believed")
         others = sum(
             one is not None and one.label != label for one, label in zip(rows, file.labels.tolist(), strict=True)
         )

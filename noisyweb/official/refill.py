@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
 from noisyweb.draws import bits, row_keys
 from noisyweb.official.annotations import Annotated, Annotations
-from noisyweb.official.release import ReleaseSet, read_split
+from noisyweb.official.release import ReleaseSet
 from noisyweb.official.web_images import Asked, WebImages
 
 
@@ -39,18 +40,18 @@ class Substitution:
 
 
 def stand_ins(release: ReleaseSet, annotations: Annotations, web: WebImages) -> Mapping[Asked, Annotated]:
-    """Who stands in for each dead web image of any red split; images for which there is nobody are left out."""
-    used: set[str] = set()
+    """Who stands in for each dead web image of any red split; images for which there is nobody are left out.
+
+    Where there are too few, images of the lowest levels come first, so that those can still be built.
+    """
+    used = {key for key, _ in release.red_rows}
     dead: dict[Asked, Annotated] = {}
-    for (kind, _), path in sorted(release.splits.items()):
-        if kind != "red":
-            continue
-        split = read_split(path, len(release.class_names))
-        used.update(split.keys)
-        for key, label in zip(split.keys, split.labels.tolist(), strict=True):
-            one = annotations.find(key, label)
-            if one is not None and web.is_dead(one):
-                dead[one.key, one.label] = one
+    since: dict[Asked, Decimal] = {}
+    for (key, label), level in release.red_rows.items():
+        one = annotations.find(key, label)
+        if one is not None and web.is_dead(one):
+            dead[one.key, one.label] = one
+            since.setdefault((one.key, one.label), level)
     spares: dict[tuple[int, bool], list[Annotated]] = defaultdict(list)
     taken: set[str] = set()
     for one in annotations:
@@ -62,7 +63,8 @@ def stand_ins(release: ReleaseSet, annotations: Annotations, web: WebImages) -> 
         wanting[one.label, one.is_clean].append(one)
     found: dict[Asked, Annotated] = {}
     for group, images in wanting.items():
-        pairs = zip(_in_random_order(images), _in_random_order(spares[group]), strict=False)
+        lowest_first = sorted(_in_random_order(images), key=lambda one: since[one.key, one.label])
+        pairs = zip(lowest_first, _in_random_order(spares[group]), strict=False)
         found.update({(one.key, one.label): spare for one, spare in pairs})
     return found
 

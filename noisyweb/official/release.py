@@ -6,23 +6,21 @@
       stanford_cars/  class_name.txt    split/...
 
 Its page, its readers and its copies spell folders and files differently (``class_names.txt``, ``stanford-cars``): all
-are taken. A split file has a line an image, its file name and class number with a space between.
+are taken.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from noisyweb.errors import CorruptFileError, SourceError
-from noisyweb.imageset import Labels
 from noisyweb.levels import level_text, parse_level
+from noisyweb.official.split_file import SplitFile, lines, read_split, wnid_of
 
 DATASETS = {
     "cars": ("stanford_cars", "stanford-cars", "cars"),
@@ -33,43 +31,7 @@ DATASETS = {
 VALIDATION = "clean_validation"
 _CLASS_FILES = ("class_name.txt", "class_names.txt")
 _SPLIT = re.compile(r"([a-z][a-z0-9.-]*)_noise_nl_(\d+(?:\.\d+)?)(?:\.txt)?")
-_SUFFIX = re.compile(r"\.(jpe?g|png|webp|gif)$", re.IGNORECASE)
-_WNID = re.compile(r"(n\d{8})\d{8}")
 MAX_CLASSES = 100_000
-
-
-def image_key(name: str) -> str:
-    """One key for one image: its file name in small letters, without folders and without ``.jpg`` and the like.
-
-    Split files say ``5922767e5677aef4.jpg`` where annotations say ``5922767e5677aef4``.
-    """
-    return _SUFFIX.sub("", re.split(r"[/\\]", name.strip())[-1]).lower()
-
-
-def wnid_of(key: str) -> str | None:
-    """The WordNet id in a Mini-ImageNet key (n01704323 of n0170432300000001); None for other keys."""
-    found = _WNID.fullmatch(key)
-    return found[1] if found else None
-
-
-@dataclass(frozen=True)
-class SplitFile:
-    """One split, as its file has it.
-
-    Attributes:
-        path: the file.
-        names: N image file names.
-        labels: N class numbers.
-    """
-
-    path: Path
-    names: tuple[str, ...]
-    labels: Labels
-
-    @cached_property
-    def keys(self) -> list[str]:
-        """`image_key` of each name."""
-        return [image_key(name) for name in self.names]
 
 
 @dataclass(frozen=True)
@@ -121,12 +83,34 @@ class ReleaseSet:
 
     @cached_property
     def true_classes(self) -> dict[str, int]:
-        """The class of every clean image that a split without noise lists, by key."""
-        found: dict[str, int] = {}
+        """The class of every clean image that a split without noise lists, by key; red's, if red and blue differ."""
+        return {key: labels[-1] for key, labels in self._without_noise.items()}
+
+    @cached_property
+    def disputed(self) -> frozenset[str]:
+        """Clean images, by key, to which the splits without noise give different classes."""
+        return frozenset(key for key, labels in self._without_noise.items() if len(set(labels)) > 1)
+
+    @cached_property
+    def _without_noise(self) -> dict[str, list[int]]:
+        """The classes of each image in the splits at level 0, red last."""
+        found: dict[str, list[int]] = {}
         for (_, level), path in sorted(self.splits.items()):
             if level == 0:
                 split = read_split(path, len(self.class_names))
-                found.update(zip(split.keys, split.labels.tolist(), strict=True))
+                for key, label in zip(split.keys, split.labels.tolist(), strict=True):
+                    found.setdefault(key, []).append(label)
+        return found
+
+    @cached_property
+    def red_rows(self) -> dict[tuple[str, int], Decimal]:
+        """Every key and class in a red split, and the lowest level that has it; in the order of the levels."""
+        found: dict[tuple[str, int], Decimal] = {}
+        for (kind, level), path in sorted(self.splits.items()):
+            if kind == "red":
+                split = read_split(path, len(self.class_names))
+                for row in zip(split.keys, split.labels.tolist(), strict=True):
+                    found.setdefault(row, level)
         return found
 
     @cached_property
@@ -177,8 +161,22 @@ def open_set(folder: Path, dataset: str) -> ReleaseSet:
     return found[dataset]
 
 
+def open_layout(place: Path) -> ReleaseSet:
+    """A folder of the release's layout, whatever its data set is called: one set of a release, or of an export.
+
+    Raises:
+        SourceError: it is none.
+        CorruptFileError: class names cannot be read.
+    """
+    if not (place / "split").is_dir():
+        raise SourceError(f"{place}: it has no folder `split`; expected one set of a release")
+    dataset = next((dataset for dataset, names in DATASETS.items() if place.name in names), place.name)
+    return _open_set(dataset, place.parent, place)
+
+
 def _open_set(dataset: str, root: Path, place: Path) -> ReleaseSet:
-    spellings = [f"{name}{mark}annotations.json" for name in DATASETS[dataset] for mark in ("-", "_")]
+    names = dict.fromkeys((*DATASETS.get(dataset, ()), place.name))
+    spellings = [f"{name}{mark}annotations.json" for name in names for mark in ("-", "_")]
     annotations = next((root / name for name in spellings if (root / name).is_file()), None)
     if annotations is None:
         raise SourceError(f"{root}: the release lacks the annotations of {dataset}; expected {spellings[0]}")
@@ -196,44 +194,12 @@ def _class_names(place: Path) -> tuple[str, ...]:
     path = next((place / name for name in _CLASS_FILES if (place / name).is_file()), None)
     if path is None:
         raise SourceError(f"{place}: it lacks its class names; expected {' or '.join(_CLASS_FILES)}")
-    names = [line.strip() for line in _lines(path)]
+    names = [line.strip() for line in lines(path)]
     while names and not names[-1]:
         names.pop()
-    if not names or not all(names) or len(names) > MAX_CLASSES:
-        raise CorruptFileError(f"{path}: {len(names)} class names, some empty; expected one a line")
+    if not names or len(names) > MAX_CLASSES or not all(name and name.isprintable() for name in names):
+        raise CorruptFileError(f"{path}: {len(names)} class names, some empty or unprintable; expected one a line")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise CorruptFileError(f"{path}: class {twice!r} is there twice; labels would not say which")
     return tuple(names)
-
-
-def read_split(path: Path, num_classes: int) -> SplitFile:
-    """Read a split file.
-
-    Raises:
-        CorruptFileError: a line is no image and class number, or a number is no class.
-    """
-    names: list[str] = []
-    labels: list[int] = []
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        name, _, label = line.strip().rpartition(" ")
-        if not name or not re.fullmatch(r"\d{1,9}", label, re.ASCII) or not name.isprintable():
-            raise CorruptFileError(
-                f"{path}: line {number} is {line[:60]!r}; expected an image file name, a space and a class number"
-            )
-        if int(label) >= num_classes:
-            raise CorruptFileError(f"{path}: line {number}: class {label} is outside 0..{num_classes - 1}")
-        names.append(name)
-        labels.append(int(label))
-    if not names:
-        raise CorruptFileError(f"{path}: it is empty; expected a line for each image")
-    return SplitFile(path, tuple(names), np.array(labels, np.int32))
-
-
-def _lines(path: Path) -> Sequence[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorruptFileError(f"{path}: cannot be read as text ({error}); fetch the release again") from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 import stat
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from noisyweb.atomic import replacing_folder
-from noisyweb.errors import CorruptFileError
+from noisyweb.errors import CorruptFileError, SourceError
 
 MAX_BYTES = 2_000_000_000
 MAX_MEMBERS = 20_000
@@ -17,11 +18,17 @@ _SMALL = 1_000_000  # bytes below which a ratio says nothing
 _CHUNK = 1 << 20
 
 
-def unpack(archive: Path, target: Path) -> None:
+def unpack(archive: Path, target: Path, check: Callable[[Path], object] = lambda folder: None) -> None:
     """Unpack a zip into a folder, in the place of what stood there.
+
+    Args:
+        archive: the zip.
+        target: the folder.
+        check: given what was unpacked, before it takes its place; raises SourceError if that will not do.
 
     Raises:
         CorruptFileError: it is no zip, is damaged, or holds what no release holds; nothing is changed then.
+        SourceError: ``check`` refused it; nothing is changed then.
         OutputError: the disk is full.
     """
     try:
@@ -32,10 +39,16 @@ def unpack(archive: Path, target: Path) -> None:
             left = MAX_BYTES
             for member, place in zip(members, places, strict=True):
                 left -= _write(archive, opened, member, temporary / place, left)
+            try:
+                check(temporary)
+            except SourceError as error:
+                raise type(error)(str(error).replace(str(temporary), str(archive))) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise CorruptFileError(f"{archive}: not a sound zip ({error}); fetch it again") from error
     except FileNotFoundError:
         raise CorruptFileError(f"{archive}: no such file; expected dataset_no_images.zip") from None
+    except OSError as error:
+        raise CorruptFileError(f"{archive}: cannot be read ({error.strerror or error})") from error
 
 
 def _place(archive: Path, member: zipfile.ZipInfo) -> Path:
@@ -63,11 +76,16 @@ def _check(archive: Path, members: list[zipfile.ZipInfo], places: list[Path]) ->
             f"{archive}: {len(members):,} files of {total:,} bytes; expected at most {MAX_MEMBERS:,} of {MAX_BYTES:,}"
         )
     seen: set[str] = set()
+    folders = {str(parent).casefold() for place in places for parent in place.parents}
     for member, place in zip(members, places, strict=True):
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise CorruptFileError(f"{archive}: {place} is packed in way {member.compress_type}; expected deflate")
         if member.file_size > max(_SMALL, MAX_RATIO * member.compress_size):
             raise CorruptFileError(f"{archive}: {place} unpacks to {member.file_size:,} bytes; taken for a zip bomb")
         if str(place).casefold() in seen:
             raise CorruptFileError(f"{archive}: {place} is in it twice; refused")
+        if str(place).casefold() in folders:
+            raise CorruptFileError(f"{archive}: {place} is a file and a folder; refused")
         seen.add(str(place).casefold())
 
 

@@ -12,7 +12,9 @@ from noisyweb.errors import SourceError
 from noisyweb.imageset import ImageSet
 from noisyweb.official.annotations import Annotated, Annotations
 from noisyweb.official.release import ReleaseSet
+from noisyweb.official.split_file import image_key
 from noisyweb.schemas import PROVENANCE_COLUMNS
+from noisyweb.urls import canonical_url
 from noisyweb.workspace import Workspace
 
 NOT_ASKED = "not crawled yet"
@@ -29,13 +31,13 @@ class WebImages:
         workspace: the crawl; None: there is none, and no image has bytes.
         image_ids: SHA-256 of those that were fetched and kept.
         fates: of the others: why there is no image.
-        credits: provenance by URL and class, as far as the crawl knows it.
+        credits: provenance, as far as the crawl knows it.
     """
 
     workspace: Workspace | None
     image_ids: Mapping[Asked, str]
     fates: Mapping[Asked, str]
-    credits: Mapping[tuple[str, int], Mapping[str, str | None]]
+    credits: Mapping[Asked, Mapping[str, str | None]]
 
     def is_dead(self, one: Annotated) -> bool:
         """Whether an image is wanted and cannot be had."""
@@ -54,7 +56,7 @@ class WebImages:
                 image_id = ids[row]
                 yield self.workspace.get(image_id) if self.workspace is not None and image_id is not None else None
 
-        known = [{"url": one.url, **self.credits.get((one.url, one.label), {})} for one in images]
+        known = [{"url": one.url, **self.credits.get((one.key, one.label), {})} for one in images]
         schema = pa.schema([(name, pa.string()) for name in PROVENANCE_COLUMNS])
         names = [f"{one.key}.jpg" for one in images]
         return ImageSet(
@@ -70,9 +72,10 @@ class WebImages:
 
 
 def web_images(release: ReleaseSet, annotations: Annotations, workspace: Workspace | None) -> WebImages:
-    """Look up what a crawl found.
+    """Look up what a crawl found: under an image's address as the crawl spells it, or its id as ``provider_id``.
 
     An image that dedup dropped is dead, and so is one with the very bytes of another: no image may be in a set twice.
+    Of several with the same bytes, one that a red split has stays before one that none has.
 
     Raises:
         SourceError: the workspace was crawled with other class names.
@@ -92,11 +95,19 @@ def web_images(release: ReleaseSet, annotations: Annotations, workspace: Workspa
         (row["image_id"], row["label"]): f"dropped as a copy ({row['kind']}) of a {row['against']} image"
         for row in workspace.read("duplicates").select(["image_id", "label", "kind", "against"]).to_pylist()
     }
+    known, by_id = _candidates(workspace)
+    credits: dict[Asked, Mapping[str, str | None]] = {}
     image_ids: dict[Asked, str] = {}
     fates: dict[Asked, str] = {}
     first: dict[str, str] = {}
-    for one in sorted(annotations, key=lambda each: (each.key, each.label)):
-        asked, row = (one.key, one.label), fetched.get((one.url, one.label))
+    used = {key for key, _ in release.red_rows}
+    for one in sorted(annotations, key=lambda each: (each.key not in used, each.key, each.label)):
+        asked = (one.key, one.label)
+        places = [(url, one.label) for url in (canonical_url(one.url), *by_id.get(asked, ()))]
+        rows = [fetched[place] for place in places if place in fetched]
+        row = next((row for row in rows if row["status"] == "ok"), rows[0] if rows else None)
+        if row is not None:
+            credits[asked] = known.get((row["url"], one.label), {})
         image_id = row["image_id"] if row is not None and row["status"] == "ok" else None
         if image_id is None:
             if row is not None:
@@ -109,12 +120,16 @@ def web_images(release: ReleaseSet, annotations: Annotations, workspace: Workspa
             fates[asked] = f"the same bytes as {first[image_id]}"
         else:
             image_ids[asked] = image_id
-    return WebImages(workspace, image_ids, fates, _credits(workspace))
+    return WebImages(workspace, image_ids, fates, credits)
 
 
-def _credits(workspace: Workspace) -> dict[tuple[str, int], dict[str, str | None]]:
-    columns = [*PROVENANCE_COLUMNS, "label"]
-    return {
-        (row["url"], row["label"]): {name: row[name] for name in PROVENANCE_COLUMNS}
-        for row in workspace.read("candidates").select(columns).to_pylist()
-    }
+def _candidates(workspace: Workspace) -> tuple[dict[tuple[str, int], dict[str, str | None]], dict[Asked, list[str]]]:
+    """Provenance by URL and class, and the URLs of each image that a provider has an id of (a mirror's, say)."""
+    known: dict[tuple[str, int], dict[str, str | None]] = {}
+    by_id: dict[Asked, list[str]] = {}
+    columns = [*PROVENANCE_COLUMNS, "label", "provider_id"]
+    for row in workspace.read("candidates").select(columns).to_pylist():
+        known[row["url"], row["label"]] = {name: row[name] for name in PROVENANCE_COLUMNS}
+        if row["provider_id"]:
+            by_id.setdefault((image_key(row["provider_id"]), row["label"]), []).append(row["url"])
+    return known, by_id
