@@ -10,6 +10,7 @@ from decimal import Decimal
 import numpy as np
 
 from noisyweb.audit.rows import AuditInput, AuditSet, Finding, Severity, some
+from noisyweb.audit.slips import slipped
 from noisyweb.levels import level_text, num_wrong
 
 TOLERANCE = 0.01
@@ -22,9 +23,11 @@ NEAR_CHANCE = 0.9
 def all_findings(audited: AuditInput) -> list[Finding]:
     """Everything that is found, faults first."""
     found = list(audited.findings)
+    from_all = drawn_from_all(audited)
     for one in audited.sets:
-        found += [*one.claims, *unresolved(one), *out_of_range(one, audited), *repeated(one), *level(one, audited)]
-        found += [*missing_classes(one, audited), *leaks(one, audited)]
+        found += [*one.claims, *unresolved(one), *out_of_range(one, audited), *repeated(one)]
+        found += level(one, audited, one.name in from_all)
+        found += [*slipped(one, len(audited.class_names)), *missing_classes(one, audited), *leaks(one, audited)]
     if audited.validation is not None:
         validation = audited.validation
         found += [*validation.claims, *out_of_range(validation, audited), *repeated(validation)]
@@ -71,7 +74,30 @@ def repeated(one: AuditSet) -> Iterator[Finding]:
     yield Finding("repeated", "fault", one.name, message, more, some(torn or sorted(twice)))
 
 
-def level(one: AuditSet, audited: AuditInput) -> Iterator[Finding]:
+def drawn_from_all(audited: AuditInput) -> set[str]:
+    """Sets that fall short as if their wrong labels had been drawn from all K classes, the right one among them.
+
+    A row stays right then with probability 1 / K. With many classes few rows are missing at any one level, so all
+    levels of a kind are taken together, but for those that are off by something else.
+    """
+    num_classes = len(audited.class_names)
+    by_kind: dict[str | None, list[tuple[AuditSet, int, float]]] = {}
+    for one in audited.sets:
+        known = len(one) - one.num_unknown
+        if one.asked and one.kind in (None, "blue", "symmetric"):
+            gap, fair = num_wrong(one.asked, known) - one.num_wrong, float(one.asked) * known / num_classes
+            if abs(gap - fair) <= 4 * fair**0.5 + 1:
+                by_kind.setdefault(one.kind, []).append((one, gap, fair))
+    found: set[str] = set()
+    for sets in by_kind.values():
+        gaps, fair_gaps = sum(gap for _, gap, _ in sets), sum(fair for _, _, fair in sets)
+        spread = fair_gaps**0.5
+        if gaps > 4 * spread and abs(gaps - fair_gaps) <= 4 * spread:
+            found |= {one.name for one, gap, _ in sets if gap}
+    return found
+
+
+def level(one: AuditSet, audited: AuditInput, is_from_all: bool) -> Iterator[Finding]:
     """Asked against realised, in all."""
     known = len(one) - one.num_unknown
     if not known:
@@ -84,16 +110,15 @@ def level(one: AuditSet, audited: AuditInput) -> Iterator[Finding]:
     if not off:
         return
     chance = (len(audited.class_names) - 1) / max(len(audited.class_names), 1)
-    severity: Severity = "fault" if abs(realised - asked) > TOLERANCE else "warning"
+    severity: Severity = "fault" if is_from_all or abs(realised - asked) > TOLERANCE else "warning"
     message = (
         f"{level_text(one.asked)} was asked for, {realised:.2%} is realised: {one.num_wrong:,} of {known:,} rows are "
         f"wrong, {expected:,} should be"
     )
-    # what one standard deviation of independent draws leaves
-    spread = 3 * (asked * (1 - asked) / known) ** 0.5 + 1 / known
-    if severity == "fault" and abs(realised - asked * chance) <= max(spread, TOLERANCE / 2):
+    if is_from_all:
         message += (
-            f"; as if wrong labels were drawn from all {len(audited.class_names)} classes, the right one among them"
+            f"; as many as if they were drawn from all {len(audited.class_names)} classes, the right one among them: "
+            "draw from the others only"
         )
     elif realised >= NEAR_CHANCE * chance and asked < NEAR_CHANCE * chance:
         message += "; that is chance: labels and images do not belong together, look for a slip between two files"
