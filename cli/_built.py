@@ -1,11 +1,31 @@
-"""What a build says of itself, printed."""
+"""Where builds go, and what each says of itself."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from noisyweb.build_folder import Built
+
+
+@contextlib.contextmanager
+def builds_at(out: str, dataset: str) -> Iterator[Path]:
+    """The folder to build into: ``out``, or a temporary one whose builds of a data set are uploaded at the end."""
+    from noisyweb.remote import new_folder
+    from noisyweb.remote_path import place_of
+
+    place = place_of(out)
+    if isinstance(place, Path):
+        yield place
+        return
+    with new_folder(f"{out.rstrip('/')}/{dataset}") as folder:
+        yield folder.parent
+    typer.echo(f"{place / dataset}: uploaded")
 
 
 def summary(built: Built) -> str:

@@ -30,30 +30,30 @@ def is_official(dataset: str, edition: str | None, workspace: Path | None) -> bo
 
 
 def build_official_splits(
-    dataset: str, kind: str, levels: list[Decimal], clean: Path | None, web: Path | None, out: Path, overwrite: bool
+    dataset: str, kind: str, levels: list[Decimal], clean: Path | None, web: Path | None, out: str, overwrite: bool
 ) -> None:
     """Build splits of the official release."""
     from noisyweb.build_official import build_official
     from noisyweb.cli._bars import bars
-    from noisyweb.cli._built import summary
+    from noisyweb.cli._built import builds_at, summary
 
     official, told = open_official(dataset, clean, web)
     typer.echo(f"{dataset}: edition official (it has been fetched; {told})")
-    with bars() as progress:
-        for built in build_official(official, kind, levels, out=out, overwrite=overwrite, progress=progress):
+    with builds_at(out, dataset) as place, bars() as progress:
+        for built in build_official(official, kind, levels, out=place, overwrite=overwrite, progress=progress):
             progress.say(summary(built))
 
 
-def rebuild_official_split(frozen: Path, clean: Path | None, web: Path | None, out: Path, overwrite: bool) -> None:
+def rebuild_official_split(frozen: Path, clean: Path | None, web: Path | None, out: str, overwrite: bool) -> None:
     """Build what a lock file of an official split describes."""
     from noisyweb.cli._bars import bars
-    from noisyweb.cli._built import summary
+    from noisyweb.cli._built import builds_at, summary
     from noisyweb.frozen import read_frozen, rebuild_official
 
     known = read_frozen(frozen)
     official, _ = open_official(str(known.options["dataset"]), clean, web)
-    with bars() as progress:
-        built = rebuild_official(known, official, out=out, overwrite=overwrite, progress=progress)
+    with builds_at(out, official.release.dataset) as place, bars() as progress:
+        built = rebuild_official(known, official, out=place, overwrite=overwrite, progress=progress)
         progress.say(f"{summary(built)}\n  the same bytes as {known.folder}")
 
 

@@ -68,7 +68,7 @@ def build(
         Path | None,
         typer.Option(help="A build's lock file or folder: build it again, byte for byte, or say what is missing."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Parent folder of all builds.")] = Path("builds"),
+    out: Annotated[str, typer.Option(help="Parent folder of all builds: a path or an fsspec URL.")] = "builds",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace builds with other options.")] = False,
     leak_check: Annotated[
         bool, typer.Option(help="Refuse a pool with copies of clean images, resized, cropped, mirrored and the like.")
@@ -77,7 +77,7 @@ def build(
     """Build training sets with exactly the noise you ask for.
 
     Each level becomes a folder OUT/DATASET/KIND_noise_nl_LEVEL of Parquet files with a card, a credit list and a
-    lock file; the clean validation set stands beside them. Never touches the network.
+    lock file; the clean validation set stands beside them. Never touches the network, but for URLs given as places.
 
     Kinds: red puts web images that annotators judged wrong in the place of clean ones, open-set images of another data
     set; blue flips labels uniformly to one of the other classes, pair to the next class, asymmetric by a confusion
@@ -97,7 +97,7 @@ def build(
     from noisyweb.build import Recipe
     from noisyweb.build import build as build_levels
     from noisyweb.cli._bars import bars
-    from noisyweb.cli._built import summary
+    from noisyweb.cli._built import builds_at, summary
     from noisyweb.cli._official import build_official_splits, is_official, rebuild_official_split
     from noisyweb.dataset import load_dataset
     from noisyweb.errors import LevelError
@@ -144,9 +144,9 @@ def build(
     if open_set is not None:
         chosen = chosen.with_other(load_dataset(open_set))
     typer.echo(f"{chosen.name}: edition {chosen.edition} ({why})")
-    with bars() as progress:
+    with builds_at(out, chosen.name) as place, bars() as progress:
         for built in build_levels(
-            chosen, recipe, out=out, overwrite=overwrite, leak_check=leak_check, progress=progress
+            chosen, recipe, out=place, overwrite=overwrite, leak_check=leak_check, progress=progress
         ):
             progress.say(summary(built))
 
@@ -157,13 +157,13 @@ def rebuild_frozen(
     workspace: Path | None,
     open_set: str | None,
     confusion: Confusion | None,
-    out: Path,
+    out: str,
     overwrite: bool,
     leak_check: bool,
 ) -> None:
     """Build what a lock file describes."""
     from noisyweb.cli._bars import bars
-    from noisyweb.cli._built import summary
+    from noisyweb.cli._built import builds_at, summary
     from noisyweb.dataset import known_datasets, load_dataset
     from noisyweb.errors import SourceError
     from noisyweb.frozen import read_frozen, rebuild
@@ -177,9 +177,9 @@ def rebuild_frozen(
         chosen = chosen.with_workspace(workspace)
     if open_set is not None:
         chosen = chosen.with_other(load_dataset(open_set))
-    with bars() as progress:
+    with builds_at(out, chosen.name) as place, bars() as progress:
         built = rebuild(
-            known, chosen, confusion=confusion, out=out, overwrite=overwrite, leak_check=leak_check, progress=progress
+            known, chosen, confusion=confusion, out=place, overwrite=overwrite, leak_check=leak_check, progress=progress
         )
         progress.say(f"{summary(built)}\n  the same bytes as {known.folder}")
 

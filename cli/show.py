@@ -9,7 +9,10 @@ import typer
 
 
 def show(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A manifest, such as builds/cars/red_noise_nl_0.4.")],
+    folder: Annotated[
+        str,
+        typer.Argument(metavar="DIR", help="A manifest, such as builds/cars/red_noise_nl_0.4, or its fsspec URL."),
+    ],
     count: Annotated[int, typer.Option(min=1, max=2000, help="How many images.")] = 48,
     columns: Annotated[int, typer.Option(min=1, max=50, help="Images a line.")] = 8,
     which: Annotated[str, typer.Option(help="both, wrong or clean.")] = "both",
@@ -35,7 +38,8 @@ def show(
     manifest = open_manifest(folder)
     chosen = choose_rows(manifest.rows, count, seed, which)
     sheet = contact_sheet(manifest, chosen, columns, images)
-    target = out or Path(f"{manifest.info['dataset']}-{folder.resolve().name}.png")
+    place = manifest.folder.resolve() if isinstance(manifest.folder, Path) else manifest.folder
+    target = out or Path(f"{manifest.info['dataset']}-{place.name}.png")
     with replacing_file(target) as temporary:
         sheet.save(temporary, "PNG")
     typer.echo(f"{target}: {len(chosen)} of {manifest.rows.num_rows:,} images")

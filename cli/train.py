@@ -9,7 +9,9 @@ import typer
 
 
 def train(
-    manifest: Annotated[Path, typer.Option(help="Manifest folder to train on, as `noisyweb build` writes it.")],
+    manifest: Annotated[
+        str, typer.Option(help="Manifest folder to train on, as `noisyweb build` writes it: a path or an fsspec URL.")
+    ],
     method: Annotated[str, typer.Option(help="standard or mentormix.")] = "standard",
     model: Annotated[str, typer.Option(help="auto, small, resnet18, wrn32 or torchvision:NAME.")] = "auto",
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A build, or a folder of builds.")]) -> None:
+def verify(
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="A build, or a folder of builds: a path or an fsspec URL.")
+    ],
+) -> None:
     """Prove that a build is what its lock file says.
 
     Recomputes the hash of every file and image, the counts and the level, overall and per class, and looks for leaks
@@ -20,13 +23,16 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A build, 
       noisyweb verify builds/cars/red_noise_nl_0.4
 
       noisyweb verify builds
+
+      noisyweb verify s3://bucket/builds/cars
     """
     from noisyweb.cli._bars import bars
+    from noisyweb.remote_path import place_of
     from noisyweb.verify import builds_in
     from noisyweb.verify import verify as verify_build
 
     with bars() as progress:
-        for build in builds_in(folder):
+        for build in builds_in(place_of(folder)):
             proven = verify_build(build, progress)
             progress.say(
                 f"{build}: ok, {proven.num_rows:,} rows, {proven.num_wrong:,} wrong, "

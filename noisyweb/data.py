@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import IMAGE_FORMATS, open_manifest
+from noisyweb.remote_path import Place, open_parquet, place_of
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -56,7 +57,8 @@ class NoisyImages(Dataset[tuple[Any, int]]):
         info: dataset, edition, kind, level (float), seed, split.
 
     Args:
-        folder: a manifest folder, such as ``builds/cars/red_noise_nl_0.4``.
+        folder: a manifest folder, such as ``builds/cars/red_noise_nl_0.4``, or its fsspec URL (``s3://...``), of which
+            only the row groups asked for are fetched.
         transform: applied to each PIL image.
         root: folder that image paths start from, for rows that carry a path only.
         cache_bytes: encoded images kept in memory; the row groups used last are kept, the others read again.
@@ -64,11 +66,12 @@ class NoisyImages(Dataset[tuple[Any, int]]):
     Raises:
         SourceError: the folder holds no manifest.
         CorruptFileError: its files are damaged.
+        RemoteError: the store behind the URL refuses or does not answer.
     """
 
     def __init__(
         self,
-        folder: str | Path,
+        folder: str | Place,
         transform: Callable[[Image.Image], Any] | None = None,
         *,
         root: str | Path | None = None,
@@ -135,9 +138,10 @@ class NoisyImages(Dataset[tuple[Any, int]]):
             raise SourceError(f"{self.folder}: row {index}: {target} cannot be read ({error.strerror})") from error
 
 
-def validation_folder(folder: str | Path) -> Path | None:
+def validation_folder(folder: str | Place) -> Place | None:
     """The clean validation set that was built beside a manifest; None if there is none."""
-    candidate = Path(folder).resolve().parent / VALIDATION_FOLDER
+    place = place_of(folder)
+    candidate = (place.resolve() if isinstance(place, Path) else place).parent / VALIDATION_FOLDER
     return candidate if candidate.is_dir() else None
 
 
@@ -152,12 +156,12 @@ class _EncodedImages:
     Threads may share it: one reads at a time, since an open Parquet file is not safe to share.
     """
 
-    def __init__(self, files: tuple[Path, ...], cache_bytes: int) -> None:
+    def __init__(self, files: tuple[Place, ...], cache_bytes: int) -> None:
         self._files, self._cache_bytes = files, cache_bytes
         self._groups: list[tuple[int, int]] = []
         sizes = []
         for number, file in enumerate(files):
-            metadata = pq.read_metadata(file)
+            metadata = pq.read_metadata(file) if isinstance(file, Path) else open_parquet(file).metadata
             self._groups += [(number, group) for group in range(metadata.num_row_groups)]
             sizes += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
@@ -187,7 +191,7 @@ class _EncodedImages:
 
     def path(self, index: int) -> str | None:
         file, group = self._groups[self._group_of[index]]
-        column = pq.ParquetFile(self._files[file]).read_row_group(group, columns=["image.path"]).column(0)
+        column = open_parquet(self._files[file]).read_row_group(group, columns=["image.path"]).column(0)
         path: str | None = column.combine_chunks().field("path")[index - self._start[self._group_of[index]]].as_py()
         return path
 
@@ -195,7 +199,7 @@ class _EncodedImages:
         file, group = self._groups[number]
         try:
             if file not in self._opened:
-                self._opened[file] = pq.ParquetFile(self._files[file], page_checksum_verification=True)
+                self._opened[file] = open_parquet(self._files[file])
             # no threads: a forked loader worker must not wait for those of its parent
             table = self._opened[file].read_row_group(group, columns=["image.bytes"], use_threads=False)
             column = table.column(0).combine_chunks()

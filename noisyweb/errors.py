@@ -9,6 +9,7 @@
     ├── ShortageError             too few wrong labels for the level asked for
     ├── LeakError                 a web image that is also a clean image
     ├── OutputError               an output folder or disk that cannot take the result
+    ├── RemoteError               a store behind a URL that refuses or does not answer
     ├── CrawlError                a search or fetch that cannot go on
     ├── LabelError                votes that cannot be used
     ├── MissingExtraError         an optional package that is not installed
@@ -68,6 +69,10 @@ class LeakError(NoisywebError):
 
 class OutputError(NoisywebError):
     """An output folder or disk that cannot take the result."""
+
+
+class RemoteError(NoisywebError):
+    """A store behind a URL that refuses or does not answer."""
 
 
 class CrawlError(NoisywebError):

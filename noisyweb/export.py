@@ -17,6 +17,7 @@ from noisyweb.levels import level_text, parse_level
 from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import SHARD_BYTES, Manifest, open_manifest
 from noisyweb.progress import Progress, silent
+from noisyweb.remote_path import Place
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Builds:
 
     dataset: str
     class_names: tuple[str, ...]
-    folders: tuple[Path, ...]
-    validation: Path | None
+    folders: tuple[Place, ...]
+    validation: Place | None
 
     @property
     def is_single(self) -> bool:

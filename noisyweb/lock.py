@@ -8,6 +8,7 @@ No times, no absolute paths: the same inputs, options and versions give the same
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -17,6 +18,7 @@ from typing import Any
 from noisyweb import __version__
 from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.imageset import ImageSet
+from noisyweb.remote_path import Place
 
 LOCK_NAME = "_noisyweb.lock.json"
 VALIDATION_FOLDER = "clean_validation"
@@ -33,11 +35,11 @@ def input_digest(images: ImageSet) -> dict[str, Any]:
     return {"rows": len(images), "sha256": digest.hexdigest()}
 
 
-def file_digest(path: Path) -> dict[str, Any]:
+def file_digest(path: Place) -> dict[str, Any]:
     """Size and SHA-256 of a file."""
-    with path.open("rb") as handle:
+    with path.open("rb") if isinstance(path, Path) else io.BufferedReader(path.open(), 8_000_000) as handle:
         digest = hashlib.file_digest(handle, "sha256")
-    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+        return {"bytes": handle.tell(), "sha256": digest.hexdigest()}
 
 
 def class_digest(class_names: Sequence[str]) -> str:
@@ -68,13 +70,13 @@ def write_lock(folder: Path, content: Mapping[str, Any], files: Sequence[Path]) 
     (folder / LOCK_NAME).write_text(text + "\n", encoding="utf-8")
 
 
-def locked_folders(root: Path) -> list[Path]:
+def locked_folders(root: Place) -> list[Place]:
     """The build folders directly below a folder, sorted by name."""
     found = (path.parent for path in root.glob(f"*/{LOCK_NAME}"))
     return sorted(folder for folder in found if not folder.name.startswith("."))  # hidden: still being written
 
 
-def read_lock(folder: Path) -> dict[str, Any]:
+def read_lock(folder: Place) -> dict[str, Any]:
     """Read a build's lock file.
 
     Raises:
@@ -84,7 +86,7 @@ def read_lock(folder: Path) -> dict[str, Any]:
     path = folder / LOCK_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, SourceError):
         raise SourceError(f"{folder}: no {LOCK_NAME} in it; expected a folder that `noisyweb build` wrote") from None
     except (ValueError, RecursionError, IsADirectoryError) as error:
         raise CorruptFileError(f"{path}: not valid JSON ({error}); build it again") from error

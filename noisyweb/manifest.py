@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from noisyweb.errors import CorruptFileError, SourceError
+from noisyweb.remote_path import Place, RemotePath, open_parquet, place_of
 from noisyweb.schemas import MANIFEST
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -106,12 +107,12 @@ class Manifest:
     """A manifest folder opened for reading; pixels are read when asked for.
 
     Attributes:
-        folder: where it is.
+        folder: where it is: a `Path`, or a `RemotePath` of a URL.
         files: its Parquet files in row order.
     """
 
-    folder: Path
-    files: tuple[Path, ...]
+    folder: Place
+    files: tuple[Place, ...]
 
     @cached_property
     def info(self) -> dict[str, Any]:
@@ -141,7 +142,7 @@ class Manifest:
         _check_values(self.folder, rows, len(self.class_names))
         return rows
 
-    def schema(self, file: Path) -> pa.Schema:
+    def schema(self, file: Place) -> pa.Schema:
         """The schema of one file."""
         return self._open(file).schema_arrow
 
@@ -161,14 +162,14 @@ class Manifest:
             for data, path in zip(batch.field("bytes"), batch.field("path"), strict=True):
                 yield data.as_py(), path.as_py()
 
-    def _open(self, file: Path) -> pq.ParquetFile:
+    def _open(self, file: Place, pre_buffer: bool = False) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(file, page_checksum_verification=True)
+            return open_parquet(file, pre_buffer)
         except (pa.ArrowException, OSError) as error:
             raise _corrupt(file, error) from error
 
-    def _guard(self, file: Path, columns: list[str]) -> pa.Table:
-        opened = self._open(file)
+    def _guard(self, file: Place, columns: list[str]) -> pa.Table:
+        opened = self._open(file, pre_buffer=True)
         types = dict(zip(opened.schema_arrow.names, opened.schema_arrow.types, strict=True))
         for column in MANIFEST:
             if types.get(column.name) != column.type:
@@ -180,21 +181,36 @@ class Manifest:
             raise _corrupt(file, error) from error
 
 
-def open_manifest(folder: str | Path) -> Manifest:
-    """Open a manifest folder, such as ``builds/cars/red_noise_nl_0.4``.
+def open_manifest(folder: str | Place) -> Manifest:
+    """Open a manifest folder, such as ``builds/cars/red_noise_nl_0.4`` or ``s3://bucket/builds/cars/red_noise_nl_0.4``.
 
     Raises:
-        SourceError: there is no such folder, or it holds no manifest.
+        SourceError: there is no such folder, it holds no manifest, or (at a URL) only some of its files.
+        RemoteError: the store behind the URL refuses or does not answer.
     """
-    folder = Path(folder)
+    folder = place_of(folder)
     if not folder.is_dir():
         raise SourceError(f"{folder}: no such folder; expected a manifest, such as builds/cars/red_noise_nl_0.4")
-    files = sorted(folder.glob("*-of-*.parquet"))
+    files: list[Place] = sorted(folder.glob("*-of-*.parquet"))
+    if isinstance(folder, RemotePath) and files:
+        _check_whole(folder, [file.name for file in files])
     if not files:
         inner = sorted(path.parent.name for path in folder.glob("*/*-of-*.parquet"))
         hint = f"; did you mean {folder / inner[0]}?" if inner else "; build one with `noisyweb build`"
         raise SourceError(f"{folder}: it holds no manifest (no *-NNNNN-of-NNNNN.parquet){hint}")
     return Manifest(folder, tuple(files))
+
+
+def _check_whole(folder: RemotePath, names: Sequence[str]) -> None:
+    """Refuse a half upload; on a disk a build appears by one rename.
+
+    Raises:
+        SourceError: a file is missing.
+    """
+    for number, name in enumerate(names):
+        stem, _, count = name.removesuffix(".parquet").rpartition("-of-")
+        if not count.isdecimal() or int(count) != len(names) or not stem.endswith(f"-{number:05d}"):
+            raise SourceError(f"{folder}: {len(names)} Parquet files up to {names[-1]}, some missing; upload it again")
 
 
 def _checked_info(info: Any) -> dict[str, Any]:
@@ -220,7 +236,7 @@ def _checked_info(info: Any) -> dict[str, Any]:
     return dict(info)
 
 
-def _check_values(folder: Path, rows: pa.Table, num_classes: int) -> None:
+def _check_values(folder: Place, rows: pa.Table, num_classes: int) -> None:
     for name in ("image_id", "label", "is_clean", "noise", "source"):
         if rows.column(name).null_count:
             row = rows.column(name).is_null().to_pylist().index(True)
@@ -240,5 +256,5 @@ def image_id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _corrupt(file: Path, error: Exception) -> CorruptFileError:
+def _corrupt(file: Place, error: Exception) -> CorruptFileError:
     return CorruptFileError(f"{file}: damaged or not Parquet ({str(error).splitlines()[0]}); build it again")

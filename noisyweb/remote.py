@@ -14,12 +14,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from noisyweb.atomic import replacing_file, replacing_folder
+from noisyweb.atomic import disk_errors, replacing_file, replacing_folder
 from noisyweb.errors import OutputError, RemoteError, SourceError
 from noisyweb.lock import LOCK_NAME
-from noisyweb.remote_path import RemotePath, is_url, place_of, remote_errors, shown
+from noisyweb.remote_path import RemotePath, is_url, place_of
 
-__all__ = ["RemotePath", "is_url", "local_copy", "new_folder", "place_of", "put_file", "shown"]
+__all__ = ["is_url", "local_copy", "new_folder", "put_file"]
 
 _VOUCHING = ("README.md", LOCK_NAME)
 """Uploaded last, in this order."""
@@ -49,13 +49,13 @@ def new_folder(target: str, overwrite: bool = False) -> Iterator[Path]:
         with replacing_folder(place) as folder:
             yield folder
         return
+    _check_writable(place)
     if not overwrite:
         _refuse_what_is_there(place)
-    (place / _PROBE).write_bytes(b"noisyweb\n")  # a wrong name or a missing permission shows before the work
-    (place / _PROBE).unlink()
     with tempfile.TemporaryDirectory(prefix="noisyweb-") as temporary:
-        folder = Path(temporary) / place.name
-        folder.mkdir()
+        folder = Path(temporary, "new", place.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        _probe(place, Path(temporary) / _PROBE)
         yield folder
         if overwrite:
             _remove_tree(place)
@@ -79,8 +79,8 @@ def local_copy(place: str) -> Iterator[Path]:
     files = source.files()
     if not files:
         raise SourceError(f"{source}: there is nothing; check the URL")
-    with tempfile.TemporaryDirectory(prefix="noisyweb-") as temporary:
-        copy = Path(temporary) / source.name
+    with tempfile.TemporaryDirectory(prefix="noisyweb-") as temporary, disk_errors(temporary):
+        copy = Path(temporary, "copy", source.name)
         for relative, file in files.items():
             parts = relative.split("/") if relative else []
             if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
@@ -98,20 +98,33 @@ def put_file(target: str, path: Path) -> None:
     """Put one local file at a path or an fsspec URL, in place of what stood there.
 
     Raises:
-        OutputError: the disk cannot take it.
+        OutputError: the disk or the URL cannot take it.
         RemoteError: the store refuses or does not answer.
     """
     place = place_of(target)
     if isinstance(place, RemotePath):
+        _check_writable(place)
         place.upload(path)
         return
     with replacing_file(place) as temporary:
         shutil.copyfile(path, temporary)
 
 
+def _check_writable(place: RemotePath) -> None:
+    if "?" in place.url:  # an object store takes it for a part of the name
+        raise OutputError(f"{place}: a URL with a query cannot be written to; give the URL without it")
+
+
+def _probe(place: RemotePath, file: Path) -> None:
+    """Let a wrong name or a missing permission show before the work."""
+    file.write_bytes(b"noisyweb\n")
+    (place / _PROBE).upload(file)
+    (place / _PROBE).unlink()
+
+
 def _refuse_what_is_there(place: RemotePath) -> None:
     names = place.files()
-    if not names and not place.exists():
+    if not names:
         return
     if any(name in names for name in _VOUCHING):
         raise OutputError(f"{place}: it is there already; name another place or remove it")
@@ -145,6 +158,3 @@ def _remove_tree(place: RemotePath) -> None:
     files = place.files()
     for name in sorted(files, key=_rank, reverse=True):
         files[name].unlink()
-    with remote_errors(place.url):
-        if place.fs.exists(place.path) and place.fs.isdir(place.path):
-            place.fs.rm(place.path, recursive=True)

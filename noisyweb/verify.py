@@ -22,6 +22,7 @@ from noisyweb.levels import num_wrong, parse_level
 from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import Manifest, image_id, open_manifest
 from noisyweb.progress import Progress, silent
+from noisyweb.remote_path import Place
 from noisyweb.schemas import MANIFEST, NOISE_NAMES, SOURCE_NAMES
 from noisyweb.stages import ByViews
 
@@ -37,14 +38,14 @@ class Verified:
         num_hashed: images whose SHA-256 was recomputed from their bytes.
     """
 
-    folder: Path
+    folder: Place
     num_rows: int
     num_wrong: int
     num_hashed: int
 
 
-def builds_in(folder: Path) -> list[Path]:
-    """The build folders at or below a folder.
+def builds_in(folder: Place) -> list[Place]:
+    """The build folders at or below a folder: a `Path`, or a `RemotePath`.
 
     Raises:
         SourceError: there is none.
@@ -52,13 +53,15 @@ def builds_in(folder: Path) -> list[Path]:
     if (folder / lock.LOCK_NAME).exists():
         return [folder]
     found = lock.locked_folders(folder)
-    found = found or [build for inner in sorted(folder.glob("*/")) for build in lock.locked_folders(inner)]
+    if not found:
+        inner: list[Place] = sorted(folder.glob("*/"))
+        found = [build for one in inner for build in lock.locked_folders(one)]
     if not found:
         raise SourceError(f"{folder}: no {lock.LOCK_NAME} in it; expected a folder that `noisyweb build` wrote")
     return found
 
 
-def verify(folder: Path, progress: Progress = silent) -> Verified:
+def verify(folder: Place, progress: Progress = silent) -> Verified:
     """Re-prove one build from its bytes.
 
     Raises:
@@ -87,7 +90,7 @@ def verify(folder: Path, progress: Progress = silent) -> Verified:
     return Verified(folder, rows.num_rows, wrong, num_hashed)
 
 
-def _check_files(folder: Path, files: Mapping[str, Any]) -> None:
+def _check_files(folder: Place, files: Mapping[str, Any]) -> None:
     for name, expected in files.items():
         path = folder / name
         if Path(name).name != name or not path.is_file():
@@ -98,9 +101,15 @@ def _check_files(folder: Path, files: Mapping[str, Any]) -> None:
                 f"{path}: changed since it was built: SHA-256 {found['sha256'][:16]}… ({found['bytes']:,} bytes), "
                 f"the lock file says {expected['sha256'][:16]}… ({expected['bytes']:,} bytes)"
             )
-    for path in sorted(folder.rglob("*.parquet")):
-        if str(path.relative_to(folder)) not in files:
-            raise VerificationError(f"{path}: not in the lock file; a trainer would read it as part of the set")
+    if isinstance(folder, Path):
+        there = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.parquet"))]
+    else:
+        there = [name for name in folder.files() if name.endswith(".parquet")]
+    for name in there:
+        if name not in files:
+            raise VerificationError(
+                f"{folder / name}: not in the lock file; a trainer would read it as part of the set"
+            )
 
 
 def _check_schema(manifest: Manifest, locked: Mapping[str, Any]) -> None:
@@ -116,7 +125,7 @@ def _check_schema(manifest: Manifest, locked: Mapping[str, Any]) -> None:
             raise VerificationError(f"{manifest.folder}: {key} is {found!r}, the lock file says {value!r}")
 
 
-def _check_rows(folder: Path, rows: pa.Table) -> None:
+def _check_rows(folder: Place, rows: pa.Table) -> None:
     """Each row is consistent in itself; that labels are classes was checked on opening."""
     label = rows.column("label").to_numpy()
     true = rows.column("true_label").fill_null(-1).to_numpy()
@@ -136,7 +145,7 @@ def _check_rows(folder: Path, rows: pa.Table) -> None:
             raise VerificationError(f"{folder}: row {row}: {rule} ({int(broken.sum()):,} such rows)")
 
 
-def _check_counts(folder: Path, rows: pa.Table, locked: Mapping[str, Any], num_classes: int) -> None:
+def _check_counts(folder: Place, rows: pa.Table, locked: Mapping[str, Any], num_classes: int) -> None:
     """The level is exact in total, and per class unless wrong labels were to be dealt out otherwise."""
     result, options = locked["result"], locked["options"]
     noise = dict(Counter(rows.column("noise").to_pylist()))

@@ -17,6 +17,7 @@ import torch
 from noisyweb.data import NoisyImages, validation_folder
 from noisyweb.errors import TrainingError
 from noisyweb.progress import Progress, silent
+from noisyweb.remote_path import Place
 from noisyweb.training import checkpoint
 from noisyweb.training.auto import resolve
 from noisyweb.training.config import TrainConfig, Wishes
@@ -51,12 +52,12 @@ class Plan:
 
 
 def make_plan(
-    manifest: Path, wishes: Wishes, *, out: Path | None = None, resume: bool = False, root: Path | None = None
+    manifest: str | Place, wishes: Wishes, *, out: Path | None = None, resume: bool = False, root: Path | None = None
 ) -> Plan:
     """Look at the data and the machine, and resolve what is left open.
 
     Args:
-        manifest: a manifest folder.
+        manifest: a manifest folder: a path or an fsspec URL.
         wishes: what the user asked for.
         out: run folder; None: `noisyweb.training.run_folder.default_folder`.
         resume: take the configuration from the run folder; what is wished for must agree with it.
@@ -69,10 +70,10 @@ def make_plan(
     clean = validation_folder(manifest)
     validation = NoisyImages(clean, root=root) if clean is not None else None
     if validation is not None and validation.class_names != images.class_names:
-        raise TrainingError(f"{clean}: its classes are not those of {manifest}; build both again")
+        raise TrainingError(f"{clean}: its classes are not those of {images.folder}; build both again")
     if validation is not None and len(validation) == 0:
         validation = None
-    facts = facts_of(images, len(validation) if validation is not None else 0, str(manifest))
+    facts = facts_of(images, len(validation) if validation is not None else 0, str(images.folder))
     folder = RunFolder(out if out is not None else default_folder(facts, wishes.method, wishes.seed))
     if resume:
         config = _resumed(folder, wishes, facts)

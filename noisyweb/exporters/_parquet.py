@@ -12,6 +12,7 @@ from noisyweb.errors import CorruptFileError
 from noisyweb.export import Builds, Options
 from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import Manifest
+from noisyweb.remote_path import Place
 
 _CHUNK_BYTES = 1 << 22
 
@@ -54,7 +55,7 @@ def _copy(manifest: Manifest, folder: Path, options: Options) -> None:
         deque(manifest.image_batches(), maxlen=0)  # nobody vouches for the files, but their pages have checksums
 
 
-def _copy_file(source: Path, name: str, target: Path) -> str:
+def _copy_file(source: Place, name: str, target: Path) -> str:
     """Copy one file of a folder; give its SHA-256."""
     if Path(name).name != name or not (source / name).is_file():
         raise CorruptFileError(f"{source}: {lock.LOCK_NAME} lists {name!r}, which is no file there; build it again")

@@ -1,7 +1,7 @@
 """Images in Parquet files in the Hugging Face layout: ``image`` (struct of bytes and path) and ``label``.
 
 Options:
-    path: a file, a folder of ``*.parquet`` files, or a pattern.
+    path: a file, a folder of ``*.parquet`` files, or a pattern; a path or an fsspec URL such as s3://bucket/folder.
     image, label: column names (default "image", "label"). Labels are class indices or class names.
     human_labels: columns with the labels that annotators gave, for the kind ``human``.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from noisyweb.dataset import Section
 from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.imageset import ImageSet, Labels
+from noisyweb.remote_path import Place, is_url, open_parquet, place_of
 
 
 def read(section: Section) -> ImageSet:
@@ -53,11 +53,12 @@ def read(section: Section) -> ImageSet:
     )
 
 
-def _files(section: Section) -> list[Path]:
-    path = section.path("path")
+def _files(section: Section) -> list[Place]:
+    named = section.get("path", str)
+    path = place_of(named) if is_url(named) else section.path("path")
     if path.is_file():
         return [path]
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else sorted(path.parent.glob(path.name))
+    files: list[Place] = sorted(path.glob("*.parquet")) if path.is_dir() else sorted(path.parent.glob(path.name))
     if not files:
         raise SourceError(f"{section.where}: no Parquet file at {path}; mend 'path'")
     return files
@@ -66,7 +67,7 @@ def _files(section: Section) -> list[Path]:
 class _RowGroups:
     """Random access to the rows of several Parquet files, keeping one decoded row group of images."""
 
-    def __init__(self, files: Sequence[Path], image_column: str) -> None:
+    def __init__(self, files: Sequence[Place], image_column: str) -> None:
         self._image = image_column
         self._files = [_open(file) for file in files]
         self._groups = [(f, g) for f, file in enumerate(self._files) for g in range(file.num_row_groups)]
@@ -146,21 +147,21 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open(path: Place) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path, page_checksum_verification=True)
+        return open_parquet(path)
     except (pa.ArrowException, OSError) as error:
         raise _corrupt(path, error) from error
 
 
-def _guarded(path: Path, file: pq.ParquetFile, columns: Sequence[str]) -> pa.Table:
+def _guarded(path: Place, file: pq.ParquetFile, columns: Sequence[str]) -> pa.Table:
     try:
         return file.read(columns=list(columns))
     except (pa.ArrowException, OSError) as error:
         raise _corrupt(path, error) from error
 
 
-def _corrupt(path: Path, error: Exception) -> CorruptFileError:
+def _corrupt(path: Place, error: Exception) -> CorruptFileError:
     return CorruptFileError(f"{path}: damaged or not Parquet ({str(error).splitlines()[0]}); restore it from a copy")
 
 
