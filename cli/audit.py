@@ -90,6 +90,9 @@ def read(path: Path, truth: Path | None, asked: str | None, classes: Path | None
         return read_release(path)
     if path.is_dir() and (any(path.glob("*-of-*.parquet")) or any(path.glob("*/*-of-*.parquet"))):
         return [read_manifests(path)]
+    if path.is_dir() and any(path.glob("*/*/*-of-*.parquet")):  # builds of several data sets
+        places = {file.parent.parent for file in path.glob("*/*/*-of-*.parquet")}
+        return [read_manifests(place) for place in sorted(places) if not place.name.startswith(".")]
     if path.is_file():
         raise SourceError(f"{path}: a file of labels alone says nothing; name the true ones with --truth")
     raise SourceError(f"{path}: neither a manifest nor a release; expected such as builds/cars or dataset_no_images")

@@ -69,7 +69,7 @@ def test_planted_faults_are_found(tmp_path: Path, fault: str) -> None:
     assert any(re.search(words, f.message) for f in found), [f.message for f in found]
     others = {f.check for f in report.faults} - {check}
     # a leaked validation image is no known clean image; and what is odd in a small set moves its level by a percent
-    assert others <= {"ids", "level"}, report.lines()
+    assert others <= {"ids", "level", "slipped"}, report.lines()
 
 
 def test_one_set_and_one_split(tmp_path: Path) -> None:

@@ -162,7 +162,14 @@ def nested(audited: AuditInput) -> Iterator[Finding]:
             lost = [image for image in _wrong_ids(lower) if image not in above]
             if lost:
                 message = f"{len(lost):,} rows that are wrong in {lower.name} are not wrong here: {kind} is not nested"
-                yield Finding("nested", "warning", higher.name, message, len(lost), some(lost))
+                yield Finding(
+                    "nested",
+                    "warning",
+                    higher.name,
+                    message,
+                    len(lost),
+                    some([f"{image} as {label}" for image, label in lost[:3]]),
+                )
 
 
 def _wrong_ids(one: AuditSet) -> dict[tuple[str, int], None]:

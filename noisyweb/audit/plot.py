@@ -62,11 +62,12 @@ def draw(reports: Sequence[AuditReport]) -> Image.Image:
     drawn = [
         (r, one) for r in reports for one in r.audited.sets if one.asked is not None and len(one) > one.num_unknown
     ]
+    num_kinds = len({one.kind for _, one in drawn})
     for report, one in drawn:
         kind = one.kind or "noise"
         spare = _OTHERS[len([k for k in kinds if k not in COLOURS]) % len(_OTHERS)]
         colour = kinds.setdefault(kind, COLOURS.get(kind, spare))
-        shift = 5 * (list(kinds).index(kind) - (len(kinds) - 1) / 2)
+        shift = 9 * (list(kinds).index(kind) - (num_kinds - 1) / 2)  # side by side, none hides another
         _point(pen, one, colour, (id(report), one.name) in unsound, len(report.audited.class_names), shift)
     for place, (kind, colour) in enumerate([*kinds.items(), ("unsound", FAULT)]):
         y = TOP + 10 + 26 * place

@@ -39,7 +39,8 @@ class LabelFile:
 def read_labels(given: Path, truth: Path, asked: Decimal | None = None, classes: Path | None = None) -> AuditInput:
     """Compare given labels with true ones.
 
-    Rows are matched by id; by position only where neither file has ids, which is said. True labels below 0 are not known.
+    Rows are matched by id; by position only where neither file has ids, which is said. A true label that is no class
+    is not known.
 
     Args:
         given: what a trainer sees.
@@ -70,11 +71,12 @@ def read_labels(given: Path, truth: Path, asked: Decimal | None = None, classes:
                 "matched by position and must be as many"
             )
         message = (
-            "neither file has ids: rows are matched by position alone, and if one file was sorted or filtered otherwise "
+            "neither file has ids: rows are matched by position alone, and if one was sorted or filtered otherwise, "
             "every number here is wrong; add a column of ids to both"
         )
         findings.append(Finding("correspondence", "warning", given.name, message, len(ours.labels)))
-        true, unresolved, ids = true_of, [], [f"row {row}" for row in range(len(true_of))]
+        unresolved: list[str] = []
+        true, ids = true_of, [f"row {row}" for row in range(len(true_of))]
     else:
         ids = list(ours.ids)
         true, unresolved, odd = _match(given, truth, ids, list(theirs.ids), true_of)
@@ -186,11 +188,13 @@ def _column(path: Path, names: Sequence[str], wanted: Sequence[str], what: str) 
 
 def _csv(path: Path) -> LabelFile:
     with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader = csv.DictReader(handle)
-        columns = list(reader.fieldnames or [])
+        reader = csv.reader(handle)
+        columns = next(reader, [])
         own, label = _column(path, columns, ID_COLUMNS, "id"), _column(path, columns, LABEL_COLUMNS, "label")
-        rows = list(reader)
-    return LabelFile(path, [str(row[own]) for row in rows] if own else None, [_label(row[str(label)]) for row in rows])
+        rows = [row for row in reader if row]
+    at, last = columns.index(str(label)), columns.index(own) if own else 0
+    labels = [_label(row[at] if len(row) > max(at, last) else None) for row in rows]
+    return LabelFile(path, [row[last] for row in rows] if own else None, labels)
 
 
 def _lines(path: Path) -> LabelFile:

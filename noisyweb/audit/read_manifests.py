@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -106,19 +106,19 @@ def _leaks(train: Sequence[Manifest], validation: Sequence[Manifest]) -> list[Fi
     def described(manifest: Manifest) -> Described:
         ids = manifest.rows.column("image_id").to_pylist()
 
-        def read() -> list[tuple[str, bytes]]:
-            pairs = zip(ids, manifest.images(), strict=True)
-            return list({image: data for image, (data, _) in pairs if data is not None}.items())
+        def read(wanted: set[str]) -> Iterator[tuple[str, bytes]]:
+            left = set(wanted)
+            for image, (data, _) in zip(ids, manifest.images(), strict=True):
+                if image in left and data is not None:
+                    left.discard(image)
+                    yield image, data
 
-        images = dict(read())
-        return describe_now(
-            iter(images.items()),
-            lambda asked: (images.get(image) for image in asked),
-            with_views=True,
-            what=f"hash {manifest.folder.name}",
-            num_images=len(images),
-            progress=silent,
-        )
+        def load(asked: Sequence[str]) -> Iterator[bytes | None]:
+            found = dict(read(set(asked)))
+            return (found.get(image) for image in asked)
+
+        what, wanted = f"hash {manifest.folder.name}", set(ids)
+        return describe_now(read(wanted), load, with_views=True, what=what, num_images=len(wanted), progress=silent)
 
     found = []
     with pillow_in_bounds():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from noisyweb.errors import SourceError
 from noisyweb.official.annotations import Annotations, read_annotations
 from noisyweb.official.release import MAX_CLASSES, VALIDATION, ReleaseSet, open_layout
 from noisyweb.official.split_file import SplitFile, read_split, wnid_of
+
+_WEB_ID = re.compile(r"[0-9a-f]{16,}")
 
 
 def is_release(path: Path) -> bool:
@@ -60,15 +63,24 @@ def _read(release: ReleaseSet, only: Path | None) -> AuditInput:
         class_names=release.class_names,
         sets=sets,
         validation=_validation(release),
-        findings=_of_annotations(annotations, release.annotations.name),
+        findings=_of_annotations(annotations, release),
         ids_are_global=release.dataset != "cars",  # both of its splits count from 00001.jpg
     )
 
 
-def _of_annotations(annotations: Annotations, where: str) -> tuple[Finding, ...]:
+def _of_annotations(annotations: Annotations, release: ReleaseSet) -> tuple[Finding, ...]:
+    """Whether verdicts are lost: in the release some images are right, and no split uses these.
+
+    An export lists only the images that it uses, and all of them are wrong: that is as it should be.
+    """
     verdicts = {one.is_clean for one in annotations}
     if len(verdicts) > 1:
         return ()
+    if verdicts == {False}:
+        used = {key for path in release.splits.values() for key in read_split(path, MAX_CLASSES).keys}
+        if used.issuperset(annotations.of):
+            return ()
+    where = release.annotations.name
     count = sum(1 for _ in annotations)
     what = "right" if verdicts == {True} else "wrong"
     message = (
@@ -82,7 +94,7 @@ def _audited(release: ReleaseSet, annotations: Annotations, split: SplitFile, ki
     true = np.full(len(split.names), UNKNOWN, np.int64)
     wrong = np.full(len(split.names), UNKNOWN, np.int8)
     known, by_wnid = release.true_classes, release.wnid_classes
-    unresolved, disagreeing = [], []
+    unresolved, disagreeing, no_truth = [], [], []
     for row, (key, label) in enumerate(zip(split.keys, split.labels.tolist(), strict=True)):
         one = annotations.find(key, label)
         if one is not None:
@@ -91,18 +103,30 @@ def _audited(release: ReleaseSet, annotations: Annotations, split: SplitFile, ki
                 disagreeing.append(key)
             continue
         own = by_wnid.get(wnid_of(key) or "", known.get(key))  # names are harder to lose than places in a file
-        if own is None:
+        if own is None and not known and not _WEB_ID.fullmatch(key):
+            # A clean image, and no split without noise says of which class. Red noise leaves those labels alone.
+            if kind == "red":
+                true[row], wrong[row] = label, 0
+            else:
+                no_truth.append(key)
+        elif own is None:
             unresolved.append(key)
         else:
             true[row], wrong[row] = own, own != label
     name = split.path.name
     claims: tuple[Finding, ...] = ()
+    if no_truth:
+        message = (
+            f"the right classes of {len(no_truth):,} clean images are not known, since no split without noise is "
+            f"beside it; add {kind}_noise_nl_0.0"
+        )
+        claims = (Finding("truth", "warning", name, message, len(no_truth), some(no_truth)),)
     if disagreeing:
         message = (
             f"{len(disagreeing):,} web images are annotated for another class than the split gives; images and labels "
             "may have slipped against each other"
         )
-        claims = (Finding("correspondence", "fault", name, message, len(disagreeing), some(disagreeing)),)
+        claims += (Finding("correspondence", "fault", name, message, len(disagreeing), some(disagreeing)),)
     return AuditSet(name, split.keys, split.labels.astype(np.int64), true, wrong, kind, level, unresolved, claims)
 
 

@@ -10,21 +10,23 @@ import numpy as np
 from noisyweb.audit.rows import AuditSet, Finding
 
 _SHIFTS = (1, -1, 2, -2)
-_FEWEST_ROWS = 20
-"""Of fewer rows nothing can be told."""
+_FEWEST_WRONG = 4
+"""Fewer wrong rows may fit elsewhere by accident."""
+_FEWEST_ROWS = 1000
+"""Of fewer rows nobody can tell chance from much noise."""
 
 
 def slipped(one: AuditSet, num_classes: int) -> Iterator[Finding]:
     """Labels that fit far better some rows higher or lower, or that are right no more often than by chance.
 
-    By chance, rows agree as often as if the labels had been shuffled: sum over classes of (rows given it x rows that are
-    it) / N. A level at which that many must be wrong, such as 0.9 of 10 classes, tells nothing.
+    By chance, rows agree as often as if the labels had been shuffled: the sum over classes of (rows given it) x (rows
+    that are it) / N. Where a level was asked for, the check of levels tells chance; here it is where none was.
     """
     fits = (one.given >= 0) & (one.given < num_classes)
     known = (one.true >= 0) & (one.true < num_classes) & fits
     given, true = one.given[known], one.true[known]
     num_known, wrong = len(true), int((given != true).sum())
-    if num_known < _FEWEST_ROWS or wrong < 3 or (true == true[0]).all():
+    if wrong < _FEWEST_WRONG or (true == true[0]).all():
         return
     for shift in _SHIFTS:
         left = _wrong_if_moved(one, known, shift)
@@ -34,18 +36,22 @@ def slipped(one: AuditSet, num_classes: int) -> Iterator[Finding]:
                 f"labels stand {rows}: {wrong:,} of {num_known:,} are wrong as they are, {left:,} if they are moved; "
                 "join labels and images by id, not by position"
             )
-            yield Finding("correspondence", "fault", one.name, message, wrong)
+            yield Finding("slipped", "fault", one.name, message, wrong)
             return
     agree = num_known - wrong
     counts = np.bincount(given, minlength=num_classes) * np.bincount(true, minlength=num_classes)
     chance = float(counts.sum()) / num_known
-    is_told_by_level = one.asked is not None and num_known * (1 - float(one.asked)) <= 2 * chance
-    if not is_told_by_level and abs(agree - chance) <= 3 * math.sqrt(chance) and 2 * chance < num_known:
+    if (
+        one.asked is None
+        and num_known >= _FEWEST_ROWS
+        and abs(agree - chance) <= 3 * math.sqrt(chance)
+        and 2 * chance < num_known
+    ):
         message = (
             f"{agree / num_known:.1%} of the labels are right, and {chance / num_known:.1%} would be by chance: labels "
             "and images do not belong together; join them by id, not by position"
         )
-        yield Finding("correspondence", "fault", one.name, message, wrong)
+        yield Finding("slipped", "fault", one.name, message, wrong)
 
 
 def _wrong_if_moved(one: AuditSet, known: np.ndarray, shift: int) -> int:
