@@ -37,7 +37,7 @@ def export(
     from noisyweb.errors import OutputError, SourceError
     from noisyweb.export import Options, export_builds, open_builds
     from noisyweb.remote import is_url, local_copy, new_folder
-    from noisyweb.remote_path import place_of
+    from noisyweb.remote_errors import shown
 
     plugins.load("noisyweb.exporters", "export format", to)
     if shard_bytes is not None and to != "webdataset":
@@ -56,6 +56,6 @@ def export(
         rows = [sum(m.rows.num_rows for m in of_split) for of_split in (builds.train(), builds.validations())]
         validated = f" and {rows[1]:,} of the validation set" if builds.folders and builds.validation else ""
         count = rows[0] if builds.folders else rows[1]
-        progress.say(f"{place_of(out)}: {sets}{count:,} row{'' if count == 1 else 's'}{validated} as {to}")
+        progress.say(f"{shown(out)}: {sets}{count:,} row{'' if count == 1 else 's'}{validated} as {to}")
         for line in told:
             progress.say(f"  {line}")
