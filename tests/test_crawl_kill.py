@@ -26,7 +26,7 @@ plan = CrawlPlan(names, [Provider("openverse", {"base_url": base})], per_class=4
 asyncio.run(crawl(Workspace(folder, create=True), plan, allow_loopback=True, limits=limits))
 """
 NAMES = ["ant", "bee", "cat", "dog", "eel", "fox"]
-KILLS = 20
+KILLS = 12
 
 
 def start(folder: Path, web: HostileWeb) -> subprocess.Popen[bytes]:
