@@ -54,7 +54,7 @@ def stand_ins(release: ReleaseSet, annotations: Annotations, web: WebImages) -> 
             since.setdefault((one.key, one.label), level)
     spares: dict[tuple[int, bool], list[Annotated]] = defaultdict(list)
     taken: set[str] = set()
-    for one in annotations:
+    for one in sorted(annotations, key=lambda each: (each.key, each.label)):
         if one.key not in used and one.key not in taken and not web.is_dead(one):
             spares[one.label, one.is_clean].append(one)
             taken.add(one.key)
