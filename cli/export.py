@@ -34,10 +34,12 @@ def export(
       noisyweb export builds/cars --to webdataset --out s3://bucket/cars --shard-bytes 100000000
     """
     from noisyweb.cli._bars import bars
-    from noisyweb.errors import OutputError, SourceError
+    from noisyweb.errors import OutputError
     from noisyweb.export import Options, export_builds, open_builds
+    from noisyweb.lock import VALIDATION_FOLDER
     from noisyweb.remote import is_url, local_copy, new_folder
     from noisyweb.remote_errors import shown
+    from noisyweb.remote_path import place_of
 
     plugins.load("noisyweb.exporters", "export format", to)
     if shard_bytes is not None and to != "webdataset":
@@ -46,8 +48,10 @@ def export(
         place = copies.enter_context(local_copy(path))
         validation = None
         if is_url(path):
-            with contextlib.suppress(SourceError):  # there need not be one
-                validation = copies.enter_context(local_copy(f"{path.rstrip('/').rpartition('/')[0]}/clean_validation"))
+            beside = f"{path.rstrip('/').rpartition('/')[0]}/{VALIDATION_FOLDER}"
+            found = place_of(beside)
+            if found.is_dir():  # there need not be one
+                validation = copies.enter_context(local_copy(beside))
         builds = open_builds(place, validation)
         with new_folder(out) as folder:
             options = Options(progress=progress) if shard_bytes is None else Options(shard_bytes, progress)

@@ -101,11 +101,23 @@ def card(name: str, facts: Mapping[str, Facts], credits: Credits, configs: Mappi
     lines += [
         "",
         "`label` is what the trainer sees, `is_clean` says whether it is right, `true_label` is the right class where",
-        "known. The number of wrong rows is round(level x images), in each class its share rounded up or down, and",
-        "what is wrong at a level is wrong at every higher one. `noisyweb verify` re-proves all of it.",
+        *_promise(facts),
+        "`noisyweb verify` re-proves all of it.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _promise(facts: Mapping[str, Facts]) -> list[str]:
+    """What holds of all builds."""
+    options = [content["options"] for content in facts.values()]
+    if any(each["edition"] == "official" for each in options):
+        return ["known. The rows, and so the level and how levels are nested, are those of the official release."]
+    shares = "" if any("balance" in each for each in options) else ", in each class its share rounded up or down"
+    return [
+        f"known. The number of wrong rows is round(level x images){shares}, and what is wrong",
+        "at a level is wrong at every higher one of the same kind and seed.",
+    ]
 
 
 def _line(folder: str, content: Facts) -> str:
