@@ -165,6 +165,7 @@ def blending(
     _check_choice("policy on shortage", on_shortage, POLICIES)
     plan, classes = mixed_plan(mix, source, seed)
     sizes, names = source.class_sizes(), source.class_names
+    plan = replace(plan, capacity=np.minimum(plan.capacity, sizes))  # a pool may be larger than its class
     if on_shortage == "shrink":
         if classes is not None or balance == "global":
             raise ShortageError(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from noisyweb import plugins
 from noisyweb.errors import LevelError
 from noisyweb.imageset import Labels
 from noisyweb.levels import level_text
 from noisyweb.plan import Batch, BlendInput, Plan, Rows
-from noisyweb.quota import Counts, Order, class_order, loosened
+from noisyweb.quota import Counts, Order, class_order, evened, loosened
 
 PACKAGE = "noisyweb.kinds"
 MAX_DECIMALS = 6
@@ -47,9 +47,10 @@ class Mix:
         """Values of the manifest's ``noise`` column: none, and each kind's."""
         return ("none", *(plugins.load(PACKAGE, "kind", kind).NOISE for kind in self.kinds))
 
-    def weights(self) -> Counts:
-        """The shares as whole numbers, shape (M,)."""
-        return np.array([int(share * 10**MAX_DECIMALS) for share in self.shares.values()], np.int64)
+    def weights(self, at_least: int = 0) -> Counts:
+        """The shares as whole numbers that sum to ``at_least`` or more, shape (M,)."""
+        times = max(-(-at_least // 10**MAX_DECIMALS), 1)
+        return times * np.array([int(share * 10**MAX_DECIMALS) for share in self.shares.values()], np.int64)
 
 
 def parse_mix(text: str) -> Mix:
@@ -83,8 +84,8 @@ def parse_mix(text: str) -> Mix:
 def mixed_plan(mix: Mix, source: BlendInput, seed: int) -> tuple[Plan, Order | None]:
     """The plan of one kind; or of several, and the order of classes that it was made for.
 
-    Position t of the order of classes gets a kind in an order of its own, both exact in every prefix and loosened, so
-    that kinds are spread over classes as if at random. The next row of that kind's own order that is still right then
+    Position t of the order of classes gets a kind in an order of its own, both exact in every prefix, loosened, and
+    the kinds then evened over the classes. The next row of that kind's own order that is still right then
     turns wrong in its way.
     """
     plans = [plugins.load(PACKAGE, "kind", kind).plan(source, seed) for kind in mix.kinds]
@@ -93,7 +94,9 @@ def mixed_plan(mix: Mix, source: BlendInput, seed: int) -> tuple[Plan, Order | N
     sizes = source.class_sizes()
     num_rows = int(sizes.sum())
     classes = loosened(class_order(sizes, num_rows), sizes, seed, "mix classes")
-    kinds = loosened(class_order(mix.weights(), num_rows), mix.weights(), seed, "mix kinds")
+    weights = mix.weights(num_rows)
+    kinds = loosened(class_order(weights, num_rows), weights, seed, "mix kinds")
+    kinds = evened(kinds, weights, classes, len(sizes))
     labels, keys = source.all_labels(), source.all_keys()
     rank = np.empty(num_rows, np.int64)
     component = np.zeros(num_rows, np.int8)
@@ -106,8 +109,13 @@ def mixed_plan(mix: Mix, source: BlendInput, seed: int) -> tuple[Plan, Order | N
         part = slice(int(start[label]), int(start[label]) + size)
         rows = by_class[part]
         wanted = kinds[wanted_by_class[part]]
-        served = _deal(rows, wanted, plans, label, rank, component, own_turn)
-        capacity[label] = served
+        deal = _deal(rows, wanted, plans, label)
+        if len(deal.rows) < size:  # perhaps rows that only one kind can use went to another
+            deal = max(deal, _deal(rows, wanted, plans, label, spare=True), key=lambda tried: len(tried.rows))
+        capacity[label] = len(deal.rows)
+        rank[deal.rows], component[deal.rows], own_turn[deal.rows] = range(len(deal.rows)), deal.kinds, deal.own_turns
+        left = np.setdiff1d(rows, deal.rows)
+        rank[left] = np.arange(len(deal.rows), size)
     given = labels.copy()
     stand_in = np.full(num_rows, -1, np.int64)
     for number, plan in enumerate(plans):
@@ -121,31 +129,42 @@ def mixed_plan(mix: Mix, source: BlendInput, seed: int) -> tuple[Plan, Order | N
     return Plan(rank, capacity, become, made_of, component=component), classes
 
 
-def _deal(
-    rows: Rows,
-    wanted: Order,
-    plans: Sequence[Plan],
-    label: int,
-    rank: Rows,
-    component: npt.NDArray[np.int8],
-    own_turn: Rows,
-) -> int:
-    """Give the rows of a class their turns and kinds, until a kind has none left; how many turns were served."""
-    queues = [rows[np.argsort(plan.rank[rows], kind="stable")][: plan.capacity[label]].tolist() for plan in plans]
-    place, dealt = [0] * len(plans), [0] * len(plans)
+class _Deal(NamedTuple):
+    """What the rows of a class turn into, in the order of their turns."""
+
+    rows: list[int]
+    kinds: list[int]
+    own_turns: list[int]
+
+
+def _deal(rows: Rows, wanted: Order, plans: Sequence[Plan], label: int, spare: bool = False) -> _Deal:
+    """Give the rows of a class their turns and kinds, until a kind has none left.
+
+    Args:
+        rows: of the class.
+        wanted: kinds, in the order of turns.
+        plans: of the kinds.
+        label: the class.
+        spare: rows that fit a kind which not all rows fit are left to it as long as there are others.
+    """
+    queues = []
+    for plan in plans:
+        queue = rows[np.argsort(plan.rank[rows], kind="stable")]
+        if plan.fits is not None:
+            queue = queue[plan.fits[queue]]
+        elif spare:
+            choosy = [other.fits[queue] for other in plans if other.fits is not None]
+            queue = queue[np.argsort(np.any(choosy, axis=0), kind="stable")] if choosy else queue
+        queues.append(iter(queue.tolist()))
+    dealt = _Deal([], [], [])
     taken: set[int] = set()
-    turn = 0
+    num_dealt = [0] * len(plans)
     for kind in wanted.tolist():
-        queue = queues[kind]
-        while place[kind] < len(queue) and queue[place[kind]] in taken:
-            place[kind] += 1
-        if place[kind] == len(queue):
+        row = next((row for row in queues[kind] if row not in taken), None)
+        if row is None or num_dealt[kind] == plans[kind].capacity[label]:
             break
-        row = queue[place[kind]]
         taken.add(row)
-        rank[row], component[row], own_turn[row] = turn, kind, dealt[kind]
-        dealt[kind] += 1
-        turn += 1
-    left = [row for row in rows.tolist() if row not in taken]
-    rank[left] = np.arange(turn, turn + len(left))
-    return turn
+        for values, value in zip(dealt, (row, kind, num_dealt[kind]), strict=True):
+            values.append(value)
+        num_dealt[kind] += 1
+    return dealt

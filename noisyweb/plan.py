@@ -138,11 +138,12 @@ class Plan:
     Attributes:
         rank: place of each row in its class's order of turning wrong, 0 first; whole numbers, shape (N,).
         capacity: how many rows of each class can be wrong at all; shape (K,).
-        become: see `Become`; asked only of rows with ``rank < capacity``.
+        become: see `Become`; asked only of rows with ``rank < capacity``; in a mixture, of any that fit.
         made_of: what capacity counts, for messages ("wrong web images in the pool").
         weights: shares of the classes in all wrong rows, as whole numbers, shape (K,); None: their sizes, which makes
             all classes equally wrong.
         component: which of several kinds each row is of once it is wrong, int8, shape (N,); None: there is one.
+        fits: which rows can turn wrong in this way at all, bool, shape (N,); None: any.
     """
 
     rank: npt.NDArray[np.integer[Any]]
@@ -151,3 +152,4 @@ class Plan:
     made_of: str
     weights: Counts | None = None
     component: npt.NDArray[np.int8] | None = None
+    fits: npt.NDArray[np.bool_] | None = None

@@ -43,4 +43,4 @@ def plan(source: BlendInput, seed: int) -> Plan:
     num_classes = len(source.class_names)
     rank = turns(labels, num_classes, drawn(source.keys, seed, "human", "row"), last=~eligible).rank()
     capacity = np.bincount(labels[eligible], minlength=num_classes).astype(np.int64)
-    return Plan(rank, capacity, become, "images that an annotator mislabelled")
+    return Plan(rank, capacity, become, "images that an annotator mislabelled", fits=eligible)
