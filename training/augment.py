@@ -35,6 +35,7 @@ class Strength:
 
 STRENGTHS: Mapping[str, Strength] = {
     "none": Strength(),
+    "crop": Strength(pad=1 / 8, flip=True),  # what most papers do on CIFAR: 4 of 32 pixels
     "light": Strength(pad=1 / 16, flip=True, brightness=0.1, contrast=0.2, saturation=0.2, hue=0.02),
     # the amounts of the MentorMix release on CIFAR: 2 of 32 pixels, 32 of 255 levels
     "strong": Strength(pad=1 / 16, flip=True, brightness=32 / 255, contrast=0.5, saturation=0.5, hue=0.2),

@@ -9,7 +9,7 @@ from noisyweb.training.augment import STRENGTHS
 from noisyweb.training.config import TrainConfig, Wishes
 from noisyweb.training.facts import Facts
 from noisyweb.training.machine import Machine
-from noisyweb.training.method import resolve_options
+from noisyweb.training.method import resolve_options, step_cost
 from noisyweb.training.models import check_model
 from noisyweb.training.schedule import SCHEDULES
 
@@ -21,9 +21,6 @@ CPU_PIXELS_PER_CORE_S = {True: 2.0e6, False: 0.9e6}
 
 GPU_STEPS = 20_000
 """Steps of a training on a GPU: a tenth of the MentorMix release's, with a cosine schedule."""
-
-COST = {"standard": 1.0, "mentormix": 4 / 3}
-"""A method's step in plain steps."""
 
 PEAK_LR = {"sgd": 0.1, "adamw": 8e-3}
 """Peak learning rates at batch size 128; they scale with the batch."""
@@ -103,7 +100,7 @@ def _epochs(method: str, facts: Facts, machine: Machine, image_size: int, batch_
         pixels_per_s = CPU_PIXELS_PER_CORE_S[machine.has_bf16] * min(machine.num_cores, 16)
         images_per_s = pixels_per_s / image_size**2
         evaluated = EVALUATIONS * facts.num_validation / 3  # a forward is a third of a step
-        trained = max(CPU_SECONDS * images_per_s - evaluated, 0) / COST.get(method, 2.0)
+        trained = max(CPU_SECONDS * images_per_s - evaluated, 0) / step_cost(method)
         steps = int(trained / max(batch_size, 1))
     return min(max(steps // max(facts.num_images // max(batch_size, 1), 1), 5), 200)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -70,10 +71,13 @@ def train(
             index = clock.step % clock.steps_per_epoch
             if order is None or index == 0:
                 order = _epoch_order(state, len(pixels.labels), device)
+            if index == 0:
+                state.method.begin_epoch(state.student, clock, functools.partial(survey, pixels=pixels))
             rows = order[index * config.batch_size : (index + 1) * config.batch_size]
 
-            images = augment(pixels.images[rows], strength, generator)
-            batch = Batch(images, pixels.labels[rows], rows)
+            plain = pixels.images[rows]
+            again = functools.partial(augment, plain, strength, generator)
+            batch = Batch(again(), pixels.labels[rows], rows, again)
             result = state.method.step(state.student, batch, clock, generator)
             state.descend(result.loss)
             state.record(batch, result)
@@ -96,6 +100,19 @@ def train(
                 epoch_done(row)
             elif saves:
                 save()
+
+
+@torch.no_grad()
+def survey(student: Student, pixels: Pixels) -> Tensor:
+    """The cross-entropy of every row with its given label, [N], in eval mode and without augmentation."""
+    was_training = student.network.training
+    student.network.eval()
+    losses = [
+        F.cross_entropy(student(to_float(images)), labels, reduction="none")
+        for images, labels in zip(*(torch.split(tensor, EVALUATION_BATCH) for tensor in pixels), strict=True)
+    ]
+    student.network.train(was_training)
+    return torch.cat(losses)
 
 
 @torch.no_grad()

@@ -6,14 +6,21 @@ ICML 2018. An example is weighed by how its loss compares with a moving average 
     g <- 0.5 g + 0.5 percentile_p(loss)          (g starts at 0 and is updated before it is used)
     v  = MentorNet(loss - g, percent of training)
 
-The released network with the predefined curriculum ("MentorNet-PD") is used in its closed form.
+The mentors, by name: "closed-form", what the released network with the predefined curriculum ("MentorNet-PD") has
+learned; "threshold", self-paced learning's ``1[diff <= 0]``; or a file that ``noisyweb train-mentornet`` wrote
+(`noisyweb.training.mentor_network`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
+from noisyweb.errors import TrainingError
+from noisyweb.training.mentor_network import load_network
 from noisyweb.training.method import Clock
 
 DECAY = 0.5
@@ -57,6 +64,42 @@ def closed_form(diff: Tensor, percent: int) -> Tensor:
     return (1 - diff).clamp(0, 1)
 
 
+def threshold(diff: Tensor) -> Tensor:
+    """1 for losses up to their moving average, else 0: self-paced learning (Kumar, Packer and Koller 2010); [B]."""
+    return (diff <= 0).to(diff.dtype)
+
+
+Curriculum = Callable[[Tensor, Tensor, int], Tensor]
+"""Weights [B] in [0, 1] from losses [B], losses minus their moving average [B], and percent of the training."""
+
+BUILT_IN: dict[str, Curriculum] = {
+    "closed-form": lambda loss, diff, percent: closed_form(diff, percent),
+    "threshold": lambda loss, diff, percent: threshold(diff),
+}
+
+
+def check_mentor(name: str) -> None:
+    """Check that a mentor of that name exists, or is a file of a trained one.
+
+    Raises:
+        TrainingError: neither.
+        CorruptFileError: the file is no trained MentorNet.
+    """
+    load_curriculum(name, torch.device("cpu"))
+
+
+def load_curriculum(name: str, device: torch.device) -> Curriculum:
+    """The mentor of that name or file; raises as `check_mentor` does."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    if not Path(name).is_file():
+        raise TrainingError(
+            f"mentor {name!r} is neither {' nor '.join(BUILT_IN)} nor a file; "
+            "train one with `noisyweb train-mentornet` and name its file"
+        )
+    return load_network(Path(name), device).weigh
+
+
 class Mentor:
     """A moving average of the losses' percentile, and the weights that follow from it.
 
@@ -64,10 +107,12 @@ class Mentor:
         p: the percentile, as a share 0..1.
         burn_in: every weight is 1 while percent < burn_in - 1.
         device: where the moving average lives; reading it needs no host sync.
+        curriculum: gives the weights after burn-in; None: the closed form.
     """
 
-    def __init__(self, p: float, burn_in: int, device: torch.device) -> None:
+    def __init__(self, p: float, burn_in: int, device: torch.device, curriculum: Curriculum | None = None) -> None:
         self.p, self.burn_in = p, burn_in
+        self.curriculum = BUILT_IN["closed-form"] if curriculum is None else curriculum
         self.average = torch.zeros((), device=device)
 
     def in_burn_in(self, clock: Clock) -> bool:
@@ -84,4 +129,4 @@ class Mentor:
         self.average.mul_(DECAY).add_(percentile(loss, self.p), alpha=1 - DECAY)
         if self.in_burn_in(clock):
             return torch.ones_like(loss)
-        return closed_form(loss - self.average, clock.percent)
+        return self.curriculum(loss, loss - self.average, clock.percent)

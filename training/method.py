@@ -7,7 +7,8 @@ Shapes: B batch, K classes, C x H x W image.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -33,6 +34,11 @@ class Student(Protocol):
         """Forward without gradient: batch statistics, but running statistics stay as they are."""
         ...
 
+    @property
+    def members(self) -> Sequence[Student]:
+        """Each network by itself, for methods with ``NETWORKS`` above 1; their mean is what is evaluated."""
+        ...
+
 
 class Batch(NamedTuple):
     """One batch after augmentation."""
@@ -40,6 +46,22 @@ class Batch(NamedTuple):
     images: Tensor  # [B, C, H, W] float32 in [-1, 1]
     labels: Tensor  # [B] int64, as given in the manifest
     rows: Tensor  # [B] int64, the examples' rows in the manifest
+    again: Callable[[], Tensor]  # the same images, augmented anew: [B, C, H, W]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method is made for.
+
+    Attributes:
+        num_classes: K.
+        labels: [N] int64, as given in the manifest, on ``device``.
+        device: of the batches.
+    """
+
+    num_classes: int
+    labels: Tensor
+    device: torch.device
 
 
 @dataclass(frozen=True)
@@ -75,16 +97,23 @@ class StepResult(NamedTuple):
     weight: Tensor | None = None  # [B] in [0, 1]: how far the method trusts the label
 
 
-class Method(Protocol):
+Survey = Callable[[Student], Tensor]
+"""Gives the cross-entropy [N] of every training row, without augmentation, in eval mode."""
+
+
+class Method(ABC):
     """One way of learning from labels of which some are wrong."""
 
+    @abstractmethod
     def step(self, student: Student, batch: Batch, clock: Clock, generator: torch.Generator) -> StepResult:
         """The loss of one batch; every random draw comes from ``generator``."""
-        ...
+
+    def begin_epoch(self, student: Student, clock: Clock, survey: Survey) -> None:  # noqa: B027 - most need nothing
+        """Called before the first step of an epoch."""
 
     def state(self) -> dict[str, Tensor]:
         """All that the method carries from step to step; the tensors themselves, which the loop restores."""
-        ...
+        return {}
 
 
 def load_method(name: str) -> ModuleType:
@@ -117,8 +146,29 @@ def resolve_options(name: str, given: Mapping[str, Any], facts: Facts) -> dict[s
     return dataclasses.asdict(module.resolve(named, facts))
 
 
-def create_method(name: str, options: Mapping[str, Any], num_classes: int, device: torch.device) -> Method:
+def create_method(name: str, options: Mapping[str, Any], setting: Setting) -> Method:
     """A method ready to train, from its resolved options."""
     module = load_method(name)
-    method: Method = module.create(module.Options(**options), num_classes, device)
+    method: Method = module.create(module.Options(**options), setting)
     return method
+
+
+def num_networks(name: str) -> int:
+    """How many networks a method trains beside each other."""
+    return int(getattr(load_method(name), "NETWORKS", 1))
+
+
+def step_cost(name: str) -> float:
+    """A step of the method, in steps of plain training: a forward is a third, and so is each half of a backward."""
+    return float(getattr(load_method(name), "COST", 1.0))
+
+
+def check_ranges(options: Any, *checks: tuple[str, bool, str]) -> None:
+    """Check a method's options: their names, whether each is fine, and what was expected.
+
+    Raises:
+        TrainingError: one is not.
+    """
+    for name, is_fine, expected in checks:
+        if not is_fine:
+            raise TrainingError(f"{name} {getattr(options, name)!r} is out of range; expected {expected}")

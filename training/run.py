@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from noisyweb.data import NoisyImages, validation_folder
@@ -105,7 +106,8 @@ def run(
         return folder.read_summary()
     if not plan.resume:
         folder.check_free(overwrite)
-    state = TrainingState(config, plan.facts.num_classes, plan.facts.num_images)
+    labels = torch.from_numpy(np.asarray(plan.images.labels, np.int64).copy())
+    state = TrainingState(config, plan.facts.num_classes, labels)
     try:
         pixels, validation = _pixels(plan, progress)
         with folder.locked():

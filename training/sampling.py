@@ -46,6 +46,11 @@ def categorical(probabilities: Tensor, num: int, generator: torch.Generator) -> 
     return torch.searchsorted(cumulative, uniforms * cumulative[-1], right=True).clamp_max(len(cumulative) - 1)
 
 
+def permutation(num: int, generator: torch.Generator) -> Tensor:
+    """The numbers below ``num`` in random order, [num] int64."""
+    return torch.rand(num, generator=generator, device=generator.device).argsort()
+
+
 def seed_of(seed: int, *purpose: str | int) -> int:
     """A seed of its own for every purpose (and step), 63 bits: so no generator's state has to be kept."""
     text = "\x1f".join(str(part) for part in (seed, *purpose))

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from noisyweb.errors import CorruptFileError
 from noisyweb.training.average import WeightAverage
 from noisyweb.training.config import TrainConfig
-from noisyweb.training.method import Batch, Clock, StepResult, create_method
+from noisyweb.training.method import Batch, Clock, Setting, StepResult, create_method, num_networks
 from noisyweb.training.models import build_model
 from noisyweb.training.sampling import seed_of
 from noisyweb.training.schedule import factor
-from noisyweb.training.student import Student
+from noisyweb.training.student import Student, several
 
 
 class TrainingState:
@@ -26,7 +26,7 @@ class TrainingState:
     Args:
         config: the run.
         num_classes: K.
-        num_rows: N, training rows.
+        labels: [N] int64, as given.
 
     Attributes:
         step: steps done.
@@ -36,18 +36,19 @@ class TrainingState:
         row_loss, row_predicted, row_weight: [N], of this epoch; NaN and -1 where nothing is known.
     """
 
-    def __init__(self, config: TrainConfig, num_classes: int, num_rows: int) -> None:
-        self.config = config
+    def __init__(self, config: TrainConfig, num_classes: int, labels: Tensor) -> None:
+        self.config, num_rows = config, len(labels)
         self.steps_per_epoch = num_rows // config.batch_size
         self.num_steps = self.steps_per_epoch * config.epochs
         device = torch.device(config.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(config.seed, "weights"))
-            self.network = build_model(config.model, num_classes).to(device).train()
+            networks = [build_model(config.model, num_classes) for _ in range(num_networks(config.method))]
+        self.network = several(networks).to(device).train()
         self.student = Student(self.network, config.precision, config.channels_last)
         self.average = WeightAverage(self.network, config.average_decay)
         self.optimizer = _optimizer(self.network, config)
-        self.method = create_method(config.method, config.options, num_classes, device)
+        self.method = create_method(config.method, config.options, Setting(num_classes, labels.to(device), device))
         self.step, self.seconds, self.epoch_seconds = 0, 0.0, 0.0
         self.history: list[dict[str, Any]] = []
         self.losses = torch.full((self.num_steps,), torch.nan, device=device)

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class Several(nn.Module):
+    """Networks trained beside each other; what they say together is the mean of their logits.
+
+    Args:
+        networks: of the same classes.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.stack([network(images).float() for network in self.networks]).mean(0)
+
+
+def several(networks: Sequence[nn.Module]) -> nn.Module:
+    """One network as it is, more as one."""
+    return networks[0] if len(networks) == 1 else Several(networks)
 
 
 class Student:
@@ -25,6 +47,9 @@ class Student:
         self._norms = [
             module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
         ]
+        self.members: Sequence[Student] = [self]
+        if isinstance(network, Several):
+            self.members = [Student(member, precision, channels_last) for member in network.networks]
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits [B, K] in float32, in the network's own mode (train or eval)."""

@@ -23,12 +23,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from noisyweb.errors import TrainingError
 from noisyweb.training import mentormix_presets
 from noisyweb.training.facts import Facts
-from noisyweb.training.mentornet import Mentor
-from noisyweb.training.method import Batch, Clock, StepResult, Student
+from noisyweb.training.mentornet import Mentor, check_mentor, load_curriculum
+from noisyweb.training.method import Batch, Clock, Method, Setting, StepResult, Student, check_ranges
 from noisyweb.training.sampling import beta, categorical
+from noisyweb.training.soft_labels import mix, one_hot
+
+SUMMARY = "Mixup whose partners and proportions follow MentorNet's weights"
+COST = 4 / 3
 
 LISTEN_STEPS = 20
 """Steps before the end of burn-in from which the unmixed batch is forwarded. Till then its weights are 1 whatever
@@ -49,6 +52,7 @@ class Options:
         burn_in: percent; all weights are 1 while percent < burn_in - 1.
         mixing: "hard" switches at v = 0.5 as the release does, "soft" interpolates as the paper's text does.
         temperature: of the softmax that partners are drawn from, positive.
+        mentor: as for the method `mentornet`.
     """
 
     preset: str
@@ -58,6 +62,7 @@ class Options:
     burn_in: int = 10
     mixing: str = "hard"
     temperature: float = 1.0
+    mentor: str = "closed-form"
 
 
 def resolve(given: Mapping[str, Any], facts: Facts) -> Options:
@@ -74,21 +79,21 @@ def resolve(given: Mapping[str, Any], facts: Facts) -> Options:
         "second_weighting": preset.second_weighting,
     }
     options = Options(**{**chosen, **given, "preset": preset.name})
-    for name, fine, range_ in (
+    check_ranges(
+        options,
         ("alpha", 0 < options.alpha <= 1000, "0 < alpha <= 1000"),
         ("percentile", 0 <= options.percentile <= 1, "a share 0..1, such as 0.7"),
         ("burn_in", 0 <= options.burn_in <= 100, "percent, 0..100"),
         ("temperature", 0 < options.temperature < float("inf"), "a positive number"),
         ("mixing", options.mixing in MIXINGS, " or ".join(MIXINGS)),
-    ):
-        if not fine:
-            raise TrainingError(f"{name} {getattr(options, name)!r} is out of range; expected {range_}")
+    )
+    check_mentor(options.mentor)
     return options
 
 
-def create(options: Options, num_classes: int, device: torch.device) -> MentorMix:
+def create(options: Options, setting: Setting) -> MentorMix:
     """The method, ready to train."""
-    return MentorMix(options, num_classes, device)
+    return MentorMix(options, setting)
 
 
 def mixing_ratio(draws: Tensor, v: Tensor, mixing: str = "hard") -> Tensor:
@@ -106,31 +111,19 @@ def mixing_ratio(draws: Tensor, v: Tensor, mixing: str = "hard") -> Tensor:
     return torch.where(v >= 0.5, larger, 1 - larger)
 
 
-def mix(values: Tensor, partners: Tensor, ratio: Tensor) -> Tensor:
-    """``ratio values + (1 - ratio) values[partners]``, one ratio an example.
-
-    Args:
-        values: [B, ...], images or one-hot labels.
-        partners: [B] int64, indices into the batch.
-        ratio: [B].
-    """
-    ratio = ratio.view(-1, *[1] * (values.dim() - 1))  # [B] against [B, C, H, W]: one ratio an image
-    return torch.lerp(values[partners], values, ratio)
-
-
-class MentorMix:
+class MentorMix(Method):
     """Algorithm 1, one batch at a time; carries two moving averages.
 
     Args:
         options: hyper-parameters.
-        num_classes: K.
-        device: of the batches.
+        setting: classes and device.
     """
 
-    def __init__(self, options: Options, num_classes: int, device: torch.device) -> None:
-        self.options, self.num_classes = options, num_classes
-        self.mentor = Mentor(options.percentile, options.burn_in, device)
-        self.second_mentor = Mentor(options.percentile, options.burn_in, device)
+    def __init__(self, options: Options, setting: Setting) -> None:
+        self.options, self.num_classes = options, setting.num_classes
+        curriculum = load_curriculum(options.mentor, setting.device)
+        self.mentor = Mentor(options.percentile, options.burn_in, setting.device, curriculum)
+        self.second_mentor = Mentor(options.percentile, options.burn_in, setting.device, curriculum)
 
     def step(self, student: Student, batch: Batch, clock: Clock, generator: torch.Generator) -> StepResult:
         """One forward to weigh (none early in burn-in), one to learn."""
@@ -141,7 +134,7 @@ class MentorMix:
             partners_B = categorical(torch.softmax(v_B / options.temperature, 0), len(v_B), generator)
             ratio_B = mixing_ratio(beta(options.alpha, len(v_B), generator), v_B, options.mixing)
             images_BCHW = mix(batch.images, partners_B, ratio_B)
-            labels_BK = mix(F.one_hot(batch.labels, self.num_classes).float(), partners_B, ratio_B)
+            labels_BK = mix(one_hot(batch.labels, self.num_classes), partners_B, ratio_B)
 
         mixed_loss_B = F.cross_entropy(student(images_BCHW), labels_BK, reduction="none")
         if options.second_weighting:

@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from noisyweb.training.facts import Facts
-from noisyweb.training.method import Batch, Clock, StepResult, Student
+from noisyweb.training.method import Batch, Clock, Method, Setting, StepResult, Student
+
+
+SUMMARY = "cross-entropy: every label is believed"
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,12 @@ def resolve(given: Mapping[str, Any], facts: Facts) -> Options:
     return Options(**given)
 
 
-def create(options: Options, num_classes: int, device: torch.device) -> Standard:
+def create(options: Options, setting: Setting) -> Standard:
     """The method, ready to train."""
     return Standard()
 
 
-class Standard:
+class Standard(Method):
     """Mean cross-entropy with the given labels."""
 
     def step(self, student: Student, batch: Batch, clock: Clock, generator: torch.Generator) -> StepResult:
@@ -37,7 +39,3 @@ class Standard:
         logits = student(batch.images)
         loss_B = F.cross_entropy(logits, batch.labels, reduction="none")
         return StepResult(loss_B.mean(), loss_B.detach(), logits.detach().argmax(1))
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing is carried from step to step."""
-        return {}
