@@ -125,6 +125,11 @@ class NoisyImages(Dataset[tuple[Any, int]]):
             raise IndexError(f"row {index} of {len(self)}")
         return self._images.get(index % len(self))
 
+    @property
+    def row_groups(self) -> list[tuple[range, int]]:
+        """The rows of each Parquet row group, and the bytes that they take when they are read."""
+        return self._images.groups()
+
     def _read_path(self, index: int) -> bytes:
         path = self._images.path(index % len(self))
         if self.root is None or path is None:
@@ -160,10 +165,12 @@ class _EncodedImages:
         self._files, self._cache_bytes = files, cache_bytes
         self._groups: list[tuple[int, int]] = []
         sizes = []
+        self._group_bytes: list[int] = []
         for number, file in enumerate(files):
             metadata = pq.read_metadata(file) if isinstance(file, Path) else open_parquet(file).metadata
             self._groups += [(number, group) for group in range(metadata.num_row_groups)]
             sizes += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+            self._group_bytes += [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
         starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._group_of = np.repeat(np.arange(len(sizes)), sizes).tolist()
         self._start = starts.tolist()
@@ -179,6 +186,11 @@ class _EncodedImages:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _reading=threading.Lock())
+
+    def groups(self) -> list[tuple[range, int]]:
+        """Rows and uncompressed bytes of each row group."""
+        starts = zip(self._start[:-1], self._start[1:], strict=True)
+        return [(range(*rows), size) for rows, size in zip(starts, self._group_bytes, strict=True)]
 
     def get(self, index: int) -> memoryview | None:
         number = self._group_of[index]

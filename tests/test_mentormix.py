@@ -16,12 +16,13 @@ from torch import nn
 from noisyweb.errors import TrainingError, UnknownNameError
 from noisyweb.training.facts import Facts
 from noisyweb.training.mentormix_presets import PRESETS, choose
-from noisyweb.training.method import Batch, Clock, load_method, resolve_options
-from noisyweb.training.methods.mentormix import LISTEN_STEPS, MentorMix, Options, mix, mixing_ratio
+from noisyweb.training.method import Batch, Clock, Setting, create_method, load_method, resolve_options
+from noisyweb.training.methods.mentormix import LISTEN_STEPS, MentorMix, Options, mixing_ratio
 from noisyweb.training.sampling import beta, categorical
+from noisyweb.training.soft_labels import mix
 from noisyweb.training.student import Student
 
-CPU = torch.device("cpu")
+SETTING = Setting(5, torch.zeros(16, dtype=torch.int64), torch.device("cpu"))
 OPTIONS = Options(preset="red-40", alpha=8, percentile=0.5, second_weighting=False)
 
 
@@ -36,7 +37,8 @@ def clock(step: int, num_steps: int = 1000) -> Clock:
 def batch(num: int = 16, num_classes: int = 5, side: int = 8, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(num, 3, side, side, generator=generator)
-    return Batch(images, torch.randint(num_classes, (num,), generator=generator), torch.arange(num))
+    labels = torch.randint(num_classes, (num,), generator=generator)
+    return Batch(images, labels, torch.arange(num), lambda: images)
 
 
 PRIOR = 1.6
@@ -44,7 +46,7 @@ PRIOR = 1.6
 
 
 def primed(options: Options) -> MentorMix:
-    method = MentorMix(options, 5, CPU)
+    method = MentorMix(options, SETTING)
     for average in method.state().values():
         average.fill_(PRIOR)
     return method
@@ -147,6 +149,8 @@ def test_step_against_algorithm_1_by_hand() -> None:
 
     assert result.loss.item() == pytest.approx(sum(mixed_loss) / 16, rel=1e-5)
     assert float(method.state()["average"]) == pytest.approx(average, rel=1e-6)
+    assert result.example_loss is not None
+    assert result.weight is not None
     assert torch.allclose(result.example_loss, loss)
     assert torch.equal(result.weight, v)
     assert 0 < v.sum() < 16, "both kinds of weights must have been at work"
@@ -210,7 +214,7 @@ def test_running_statistics_follow_the_mixtures_only() -> None:
     data = batch()
     student = _Recording(network())
     before = [tensor.clone() for tensor in student.network.buffers()]
-    MentorMix(OPTIONS, 5, CPU).step(student, data, clock(500), torch.Generator().manual_seed(7))
+    MentorMix(OPTIONS, SETTING).step(student, data, clock(500), torch.Generator().manual_seed(7))
     by_hand = network()
     assert all(torch.equal(a, b) for a, b in zip(before, by_hand.buffers(), strict=True))
     by_hand(student.images[-1])  # one forward, of the mixtures
@@ -225,7 +229,7 @@ def test_no_gradient_through_the_weights() -> None:
     options = Options(preset="", alpha=8, percentile=0.5, second_weighting=True)
     result = primed(options).step(student, data, clock(900), torch.Generator().manual_seed(7))
     result.loss.backward()
-    seen = [weight.grad.clone() for weight in student.network.parameters()]
+    seen = [weight.grad.clone() for weight in student.network.parameters() if weight.grad is not None]
     # the same loss with the second weights as constants has the same gradient
     by_hand = network()
     logits = by_hand(student.images[-1])
@@ -234,6 +238,7 @@ def test_no_gradient_through_the_weights() -> None:
     v2 = (1 - (values - 0.5 * PRIOR - 0.5 * sorted(values.tolist(), reverse=True)[8])).clamp(0, 1)
     (mixed_loss * v2).mean().backward()
     for mine, theirs in zip(seen, by_hand.parameters(), strict=True):
+        assert theirs.grad is not None
         assert torch.allclose(mine, theirs.grad, rtol=1e-3, atol=1e-6)
     assert not student.logits[0].requires_grad
 
@@ -242,7 +247,7 @@ def test_burn_in_skips_the_first_forward_until_it_counts() -> None:
     # burn-in 10 of 1000 steps: weights count from step 90; the mentor listens from step 70
     for step, forwards, has_weight in ((0, 1, False), (69, 1, False), (70, 2, False), (89, 2, False), (90, 2, True)):
         student = _Recording(network())
-        method = MentorMix(OPTIONS, 5, CPU)
+        method = MentorMix(OPTIONS, SETTING)
         result = method.step(student, batch(), clock(step), torch.Generator().manual_seed(7))
         assert len(student.images) == forwards, step
         assert (result.weight is not None) == has_weight, step
@@ -253,7 +258,7 @@ def test_burn_in_skips_the_first_forward_until_it_counts() -> None:
 def test_burn_in_is_mixup() -> None:
     student = _Recording(network())
     data = batch()
-    MentorMix(OPTIONS, 5, CPU).step(student, data, clock(0), torch.Generator().manual_seed(7))
+    MentorMix(OPTIONS, SETTING).step(student, data, clock(0), torch.Generator().manual_seed(7))
     generator = torch.Generator().manual_seed(7)
     partners = categorical(torch.full((16,), 1 / 16), 16, generator)
     draws = beta(8, 16, generator)
@@ -264,9 +269,41 @@ def test_low_temperature_draws_trusted_partners_only() -> None:
     options = Options(preset="", alpha=8, percentile=0.5, second_weighting=False, temperature=0.01)
     data, student = batch(), _Recording(network())
     result = primed(options).step(student, data, clock(500), torch.Generator().manual_seed(7))
+    assert result.weight is not None
     partners = categorical(torch.softmax(result.weight / 0.01, 0), 16, torch.Generator().manual_seed(7))
     assert bool((result.weight[partners] == 1).all())
     assert 0 < result.weight.sum() < 16
+
+
+def test_mentor_named_gives_the_weights() -> None:
+    # "threshold" goes to 0 above the moving average, "closed-form" 0.055 above it: a batch has a loss between
+    data = batch()
+    weights = {}
+    for mentor in ("closed-form", "threshold"):
+        options = resolve_options("mentormix", {"mentor": mentor, "percentile": 0.5}, facts(num_classes=5))
+        method = create_method("mentormix", options, SETTING)
+        loss = F.cross_entropy(network()(data.images), data.labels, reduction="none").detach()
+        median = sorted(loss.tolist(), reverse=True)[8]
+        between = next(value for value in sorted(loss.tolist()) if value > median) - 0.03
+        method.state()["average"].fill_(2 * between - median)  # so that g = between
+        student = Student(network(), "fp32", False)
+        result = method.step(student, data, clock(500), torch.Generator().manual_seed(7))
+        assert result.weight is not None
+        weights[mentor] = result.weight
+        expected = loss - between < 0.055 if mentor == "closed-form" else loss <= between
+        assert torch.equal(result.weight, expected.float()), mentor
+    assert not torch.equal(weights["closed-form"], weights["threshold"])
+
+
+def test_state_is_what_the_steps_change() -> None:
+    options = Options(preset="", alpha=8, percentile=0.5, second_weighting=True)
+    method = MentorMix(options, SETTING)
+    state = method.state()
+    method.step(Student(network(), "fp32", False), batch(), clock(500), torch.Generator().manual_seed(7))
+    assert set(state) == {"average", "second_average"}
+    for name, tensor in method.state().items():
+        assert tensor is state[name]
+        assert float(tensor) > 0
 
 
 # -- options -------------------------------------------------------------------------------------------
@@ -303,6 +340,7 @@ def test_given_options_go_on_top_of_the_preset() -> None:
         "burn_in": 10,
         "mixing": "hard",
         "temperature": 1.0,
+        "mentor": "closed-form",
     }
 
 
@@ -314,6 +352,7 @@ def test_given_options_go_on_top_of_the_preset() -> None:
         ({"percentile": 70.0}, "percentile 70.0 is out of range; expected a share 0..1, such as 0.7"),
         ({"mixing": "harder"}, "mixing 'harder' is out of range; expected hard or soft"),
         ({"temperature": 0.0}, "temperature 0.0"),
+        ({"mentor": "no/such"}, "mentor 'no/such' is neither closed-form nor threshold nor a file"),
         ({"alhpa": 1.0}, "method 'mentormix' has no option 'alhpa'; it has preset, alpha"),
     ],
 )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisyweb.training.mentornet import Mentor, closed_form, percentile
+from noisyweb.errors import CorruptFileError, TrainingError
+from noisyweb.training.mentor_network import MentorNetwork, save_network
+from noisyweb.training.mentornet import Mentor, check_mentor, closed_form, load_curriculum, percentile
 from noisyweb.training.method import Clock
 
 CPU = torch.device("cpu")
@@ -104,3 +107,43 @@ def test_percent_counts_whole_percents(num_steps: int) -> None:
     assert Clock(0, num_steps, 1).percent == 0
     assert Clock(num_steps - 1, num_steps, 1).percent <= 99
     assert Clock(num_steps // 2, num_steps, 1).percent == int(Fraction(100 * (num_steps // 2), num_steps))
+
+
+# -- curricula -----------------------------------------------------------------------------------------
+
+
+def test_curriculum_gets_loss_difference_and_percent() -> None:
+    def told(loss: torch.Tensor, diff: torch.Tensor, percent: int) -> torch.Tensor:
+        return loss + 100 * diff + 10_000 * percent
+
+    mentor = Mentor(0.5, 10, CPU, told)
+    # g = 0.5 * 0 + 0.5 * 2 = 1: loss 1, 2, 3 and differences 0, 1, 2 at 50 %
+    weights = mentor.weigh(torch.tensor([1.0, 2.0, 3.0]), Clock(500, 1000, 10))
+    assert weights.tolist() == [500_001, 500_102, 500_203]
+    assert mentor.weigh(torch.tensor([9.0]), Clock(89, 1000, 10)).tolist() == [1], "burn-in asks no curriculum"
+
+
+def test_threshold_is_self_paced_learning() -> None:
+    threshold = load_curriculum("threshold", CPU)
+    diff = torch.tensor([-2.0, 0.0, 1e-6, 3.0])
+    for percent in (0, 95):
+        assert threshold(torch.full((4,), 2.0), diff, percent).tolist() == [1, 1, 0, 0]
+
+
+def test_trained_mentor_is_named_by_its_file(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network = MentorNetwork(width=7)
+    save_network(network, tmp_path / "mentor.safetensors", {})
+    loss, diff = torch.tensor([0.5, 2.0, 9.0]), torch.tensor([-1.0, 0.5, 4.0])
+    weights = load_curriculum(str(tmp_path / "mentor.safetensors"), CPU)(loss, diff, 40)
+    label, percent = torch.zeros(3, dtype=torch.int64), torch.full((3,), 40)
+    assert torch.equal(weights, torch.sigmoid(network(loss, diff, label, percent).detach()))
+    assert not torch.equal(weights, network.weigh(loss, diff, 41)), "the percent counts"
+
+
+def test_mentor_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="mentor 'treshold' is neither closed-form nor threshold nor a file; train"):
+        check_mentor("treshold")
+    (tmp_path / "junk").write_bytes(b"no tensors")
+    with pytest.raises(CorruptFileError, match="junk"):
+        check_mentor(str(tmp_path / "junk"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -89,8 +90,8 @@ def _recolour(x: Tensor, strength: Strength, generator: torch.Generator) -> Tens
     turn[:, 1, 1] = turn[:, 2, 2] = saturation * angle.cos()
     turn[:, 2, 1] = saturation * angle.sin()
     turn[:, 1, 2] = -turn[:, 2, 1]
-    yiq = _TO_YIQ.to(device)
-    matrix = torch.linalg.inv(_TO_YIQ).to(device) @ turn @ yiq
+    to_yiq, from_yiq = _axes(device)
+    matrix = from_yiq @ turn @ to_yiq
     pixels = x.permute(0, 2, 3, 1).reshape(batch, -1, 3)
     coloured = torch.bmm(pixels, matrix.transpose(1, 2))
     factor = (1 + contrast * strength.contrast).view(-1, 1, 1)
@@ -98,3 +99,9 @@ def _recolour(x: Tensor, strength: Strength, generator: torch.Generator) -> Tens
     shift = mean * (1 - factor) + 2 * strength.brightness * brightness.view(-1, 1, 1)
     coloured = torch.addcmul(shift, coloured, factor).clamp_(-1, 1)
     return coloured.view(batch, *x.shape[2:], 3).permute(0, 3, 1, 2)
+
+
+@functools.cache
+def _axes(device: torch.device) -> tuple[Tensor, Tensor]:
+    """To brightness and colour axes and back; copied to a device once, since a copy waits for it."""
+    return _TO_YIQ.to(device), torch.linalg.inv(_TO_YIQ).to(device)

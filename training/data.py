@@ -20,6 +20,8 @@ from noisyweb.training.facts import LabelledImages
 
 _CHUNK = 256
 
+Square = npt.NDArray[np.uint8]
+
 
 class Pixels(NamedTuple):
     """N labelled images on the device."""
@@ -54,7 +56,7 @@ def decode_all(images: LabelledImages, size: int, what: str, progress: Progress 
     array = out.numpy()
 
     def decode(row: int) -> None:
-        array[row] = _square(images.image(row), size)
+        array[row] = square(images.image(row), size)
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # Pillow decodes outside the GIL
         for start in range(0, num, _CHUNK):
@@ -96,7 +98,11 @@ def _check_memory(num: int, size: int) -> None:
         )
 
 
-def _square(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
+def square(image: Image.Image, size: int) -> Square:
+    """The whole image as ``size`` x ``size`` pixels, [S, S, 3]; see `decode_all`."""
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=None)
     return np.asarray(image)
+
+
+_square = square

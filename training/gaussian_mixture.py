@@ -24,20 +24,23 @@ def lower_component(losses: Tensor) -> Tensor:
     """
     low, high = losses.min(), losses.max()
     x = (losses.double() - low) / (high - low).clamp_min(1e-12)
-    first = torch.stack([(x < 0.5).double(), (x >= 0.5).double()], 1)
-    share, mean, variance = _maximise(x, first)
+    share, mean, variance = _maximise(x, torch.stack([(x < 0.5).double(), (x >= 0.5).double()], 1))
     before = -math.inf
     for _ in range(MAX_ROUNDS):
-        joint = share.log() - 0.5 * (torch.log(2 * math.pi * variance) + (x[:, None] - mean) ** 2 / variance)
-        total = torch.logsumexp(joint, 1)
-        responsible = (joint - total[:, None]).exp()
+        responsible, likelihood = _expect(x, share, mean, variance)
         share, mean, variance = _maximise(x, responsible)
-        likelihood = total.mean().item()
         if abs(likelihood - before) < TOLERANCE:
             break
         before = likelihood
-    lower: Tensor = responsible[:, int(mean.argmin())]
+    lower: Tensor = _expect(x, share, mean, variance)[0][:, int(mean.argmin())]
     return lower
+
+
+def _expect(x: Tensor, share: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, float]:
+    """How far each of two components answers for each value, [N, 2], and the values' mean log-likelihood."""
+    joint = share.log() - 0.5 * (torch.log(2 * math.pi * variance) + (x[:, None] - mean) ** 2 / variance)
+    total = torch.logsumexp(joint, 1)
+    return (joint - total[:, None]).exp(), total.mean().item()
 
 
 def _maximise(x: Tensor, responsible: Tensor) -> tuple[Tensor, Tensor, Tensor]:

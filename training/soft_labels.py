@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:
     """Labels [B] int64 as [B, K] float32."""
-    return F.one_hot(labels, num_classes).float()
+    return (labels[:, None] == torch.arange(num_classes, device=labels.device)).float()
 
 
 def mix(values: Tensor, partners: Tensor, ratio: Tensor) -> Tensor:

@@ -66,10 +66,7 @@ def bootstrapped_loss(logits: Tensor, labels: Tensor, targets: str, beta: float)
     """
     log_q = F.log_softmax(logits, 1)
     given = F.nll_loss(log_q, labels, reduction="none")
-    if targets == "soft":
-        own = -(log_q.exp() * log_q).sum(1)
-    else:
-        own = -log_q.max(1).values
+    own = -(log_q.exp() * log_q).sum(1) if targets == "soft" else -log_q.max(1).values
     return beta * given + (1 - beta) * own
 
 

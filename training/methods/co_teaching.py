@@ -60,7 +60,7 @@ def num_kept(num: int, forget_rate: float, gradual: float, clock: Clock) -> int:
     """How many examples of a batch of ``num`` are kept at a step; one at least."""
     epoch = clock.step // clock.steps_per_epoch
     grown = min(epoch * clock.steps_per_epoch / max(gradual / 100 * clock.num_steps, 1), 1.0)
-    return max(int((1 - forget_rate * grown) * num), 1)
+    return max(int((1 - forget_rate * grown) * num + 1e-6), 1)  # (1 - 0.9) * 10 is a little less than 1
 
 
 def easiest(loss: Tensor, num: int) -> Tensor:

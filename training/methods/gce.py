@@ -1,7 +1,8 @@
-"""Generalised cross-entropy: between cross-entropy, which chases hard examples, and mean absolute error, which does not.
+"""Generalised cross-entropy: between cross-entropy, which chases hard examples, and mean absolute error.
 
 Zhang and Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels", NeurIPS 2018,
-equation 6: ``(1 - p_y^q) / q``. Shapes: B batch, K classes.
+equation 6: ``(1 - p_y^q) / q``, over all examples (the paper's truncated variant is not here).
+Shapes: B batch, K classes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Options:
     """The loss's own hyper-parameter.
 
     Attributes:
-        q: in (0, 1]; near 0 it is cross-entropy, at 1 mean absolute error.
+        q: in (0, 1]; near 0 it is cross-entropy, at 1 half the absolute error, ``1 - p_y``.
     """
 
     q: float = 0.7

@@ -23,7 +23,6 @@ from noisyweb.training.facts import Facts
 from noisyweb.training.mentornet import Mentor, check_mentor, load_curriculum
 from noisyweb.training.method import Batch, Clock, Method, Setting, StepResult, Student, check_ranges
 
-
 SUMMARY = "weigh each loss by how it compares with the others"
 
 

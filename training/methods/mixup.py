@@ -4,7 +4,7 @@ Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond Empirical Risk Minimization"
 
     x~ = l x_i + (1 - l) x_j,  y~ likewise;  l ~ Beta(a, a), an example each;  j a permutation of the batch
 
-Shapes: B batch, K classes, C x H x W image.
+The authors' code draws one l a batch. Shapes: B batch, K classes, C x H x W image.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from noisyweb.training.facts import Facts
 from noisyweb.training.method import Batch, Clock, Method, Setting, StepResult, Student, check_ranges
 from noisyweb.training.sampling import beta, permutation
 from noisyweb.training.soft_labels import mix, one_hot
-
 
 SUMMARY = "learn from mixtures of two images and their labels"
 

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from noisyweb.training.facts import Facts
 from noisyweb.training.method import Batch, Clock, Method, Setting, StepResult, Student
 
-
 SUMMARY = "cross-entropy: every label is believed"
 
 

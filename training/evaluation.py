@@ -1,0 +1,58 @@
+"""What a network makes of labelled images as they are, without augmentation. Shapes: N rows, K classes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from noisyweb.training.augment import to_float
+from noisyweb.training.images import Images, in_order
+from noisyweb.training.student import Student
+
+BATCH = 256
+
+
+class Evaluation(NamedTuple):
+    """Mean cross-entropy, share of right answers, and that of each class."""
+
+    loss: float
+    accuracy: float  # 0..1
+    class_accuracy: npt.NDArray[np.float64]  # [K], NaN for a class without images
+    class_size: npt.NDArray[np.int64]  # [K]
+
+
+@torch.no_grad()
+def evaluate(student: Student, images: Images, num_classes: int) -> Evaluation:
+    """Loss and accuracy, in eval mode; waits for the device once, at the end."""
+    was_training = student.network.training
+    student.network.eval()
+    device = images.labels.device
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    right = torch.zeros(num_classes, dtype=torch.int64, device=device)
+    for rows, pixels in images.batches(in_order(images), BATCH):
+        logits, labels = student(to_float(pixels)), images.labels[rows]
+        loss += F.cross_entropy(logits, labels, reduction="sum")
+        right.index_add_(0, labels, (logits.argmax(1) == labels).long())
+    student.network.train(was_training)
+    size = torch.zeros_like(right).index_add_(0, images.labels, torch.ones_like(images.labels)).cpu().numpy()
+    found = right.cpu().numpy()
+    with np.errstate(invalid="ignore"):
+        by_class = np.where(size > 0, found / size, np.nan)
+    return Evaluation(loss.item() / len(images.labels), int(found.sum()) / len(images.labels), by_class, size)
+
+
+@torch.no_grad()
+def survey(student: Student, images: Images) -> Tensor:
+    """The cross-entropy of every row with its given label, [N], in eval mode."""
+    was_training = student.network.training
+    student.network.eval()
+    losses = torch.empty(len(images.labels), device=images.labels.device)
+    for rows, pixels in images.batches(in_order(images), BATCH):
+        losses[rows] = F.cross_entropy(student(to_float(pixels)), images.labels[rows], reduction="none")
+    student.network.train(was_training)
+    return losses
