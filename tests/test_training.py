@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from noisyweb import plugins
 from noisyweb.errors import CorruptFileError, OutputError, SourceError, TrainingError
 from noisyweb.training import checkpoint
 from noisyweb.training.config import Wishes
+from noisyweb.training.method import PACKAGE
 from noisyweb.training.metrics import METRICS
 from noisyweb.training.run import make_plan, run
 from tests.toy_manifest import write_toy_manifest
@@ -38,13 +40,14 @@ def curve(out: Path) -> list[float]:
     return pq.read_table(out / "loss_curve.parquet").column("loss").to_pylist()
 
 
-@pytest.mark.parametrize("method", ["standard", "mentormix"])
+@pytest.mark.parametrize("method", plugins.names(PACKAGE))
 def test_training_learns_three_colours(tmp_path: Path, method: str) -> None:
     folder = write_toy_manifest(tmp_path, num_images=96)
     rows: list[dict[str, Any]] = []
     plan = make_plan(folder, Wishes(method=method, **{**QUICK, "epochs": 8}), out=tmp_path / "run")
     summary = run(plan, epoch_done=rows.append)
     assert summary["final_val_accuracy"] > 0.9
+    assert summary["final_val_balanced_accuracy"] == pytest.approx(summary["final_val_accuracy"])  # classes of a size
     assert summary["peak_val_accuracy"] == max(row["val_accuracy"] for row in rows)
     assert summary["chance"] == pytest.approx(1 / 3)
     if method == "mentormix":
@@ -56,7 +59,17 @@ def test_training_learns_three_colours(tmp_path: Path, method: str) -> None:
     assert lines == table.to_pylist()
     assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
     weights, about = checkpoint.load(tmp_path / "run" / "model.safetensors")
-    assert about == {"model": "small", "class_names": ["red", "green", "blue"], "image_size": 32}
+    assert about == {
+        "model": "small",
+        "num_networks": 2 if method in ("co-teaching", "dividemix") else 1,
+        "class_names": ["red", "green", "blue"],
+        "image_size": 32,
+        "normalisation": "unit",
+    }
+    classes = pq.read_table(tmp_path / "run" / "classes.parquet").to_pydict()
+    assert classes["class_name"] == ["red", "green", "blue"]
+    assert classes["num_images"] == [8, 8, 8]
+    assert sum(classes["accuracy"]) / 3 == pytest.approx(summary["final_val_accuracy"])
     assert all(torch.isfinite(weight).all() for weight in weights.values())
 
 
@@ -79,22 +92,29 @@ def progress(what, done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 
 wishes = Wishes(method=sys.argv[3], epochs=4, batch_size=16, image_size=32, precision="fp32", device="cpu",
-                checkpoint_every=2, optimizer=sys.argv[5])
+                checkpoint_every=2, optimizer=sys.argv[5], data=sys.argv[6], row_history=True)
 run(make_plan(Path(sys.argv[1]), wishes, out=Path(sys.argv[2])), progress=progress)
 """
 
 
 @pytest.mark.parametrize(
-    ("method", "step", "optimizer"),
-    [("mentormix", 7, "adamw"), ("mentormix", 3, "sgd"), ("standard", 9, "adamw"), ("mentormix", 1, "adamw")],
+    ("method", "step", "optimizer", "data"),
+    [
+        ("mentormix", 7, "adamw", "resident"),
+        ("mentormix", 3, "sgd", "stream"),
+        ("mentormix", 1, "adamw", "resident"),
+        ("standard", 10, "adamw", "stream"),
+        ("dividemix", 8, "sgd", "resident"),
+        ("elr", 5, "adamw", "resident"),
+    ],
 )
 def test_killed_and_resumed_is_bit_identical(
-    manifest: Path, tmp_path: Path, method: str, step: int, optimizer: str
+    manifest: Path, tmp_path: Path, method: str, step: int, optimizer: str, data: str
 ) -> None:
     """Three steps an epoch, a checkpoint every second: killed inside an epoch, at its end, and before any."""
-    wishes = {"method": method, "checkpoint_every": 2, "optimizer": optimizer}
+    wishes = {"method": method, "checkpoint_every": 2, "optimizer": optimizer, "data": data, "row_history": True}
     whole = train(manifest, tmp_path / "whole", **wishes)
-    arguments = [sys.executable, "-c", KILLED, manifest, tmp_path / "killed", method, step, optimizer]
+    arguments = [sys.executable, "-c", KILLED, manifest, tmp_path / "killed", method, step, optimizer, data]
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     died = subprocess.run([str(a) for a in arguments], env=environment, capture_output=True, timeout=120)
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
@@ -113,6 +133,9 @@ def test_killed_and_resumed_is_bit_identical(
         pq.read_table(tmp_path / name / "metrics.parquet").drop_columns(list(timings)) for name in ("whole", "killed")
     ]
     assert rows[0].equals(rows[1])
+    seen = [pq.read_table(tmp_path / name / "rows") for name in ("whole", "killed")]
+    assert seen[0].equals(seen[1])
+    assert seen[0].num_rows == 4 * 48
 
 
 def test_a_finished_run_is_left_alone(manifest: Path, tmp_path: Path) -> None:

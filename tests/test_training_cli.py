@@ -36,6 +36,7 @@ def test_a_run_from_start_to_finish(manifest: Path, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "toy-blue-0.25-mentormix-s0"
     assert lines[5].endswith(f"-> {folder.relative_to(tmp_path)}")
     expected = {"config.json", "checkpoint.safetensors", "metrics.jsonl", "metrics.parquet", "loss_curve.parquet"}
+    expected |= {"classes.parquet"}
     assert {path.name for path in folder.iterdir()} == expected | {"model.safetensors", "summary.json", ".lock"}
 
     again = noisyweb("--manifest", manifest, "--method", "mentormix", *QUICK, cwd=tmp_path)
@@ -59,10 +60,13 @@ def test_dry_run_prints_the_configuration_and_writes_nothing(manifest: Path, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--method", "mentomix"), "unknown method 'mentomix'; did you mean 'mentormix'? known: mentormix, standard"),
+        (("--method", "mentomix"), "unknown method 'mentomix'; did you mean 'mentormix'? known: bootstrapping, "),
         (("--model", "resnet81"), "unknown model 'resnet81'; did you mean 'resnet18'?"),
         (("--batch-size", "500"), "batch size 500 is larger than the training set of 48 images; lower --batch-size"),
         (("--alpha", "2"), "method 'standard' has no option 'alpha'; it has no options"),
+        (("--option", "alpha=2"), "method 'standard' has no option 'alpha'; it has no options"),
+        (("--recipe", "cifar11"), "unknown recipe 'cifar11'; did you mean 'cifar10'"),
+        (("--weights", "none.safetensors"), "none.safetensors"),
         (("--device", "tpu"), "device 'tpu' is not known; expected auto, cpu, cuda or cuda:N"),
         (("--resume",), "no run to resume; train without --resume to begin one"),
     ],

@@ -155,6 +155,19 @@ def test_schedules_by_hand() -> None:
     assert factor("staircase", 0.0, Clock(299, 1000, 10)) == 1
     assert factor("staircase", 0.0, Clock(300, 1000, 10)) == pytest.approx(0.9)
     assert factor("staircase", 0.0, Clock(600, 1000, 10)) == pytest.approx(0.81)
+    assert [factor("step", 0.0, Clock(step, 100, 10)) for step in (49, 50, 74, 75)] == pytest.approx([1, 0.1, 0.1, 0.01])
+
+
+def test_one_cycle_is_torchs() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=0.4, momentum=0.9)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.4, total_steps=50, pct_start=0.3)
+    for step in range(50):
+        mine = 0.4 * factor("one-cycle", 0.3, Clock(step, 50, 10))
+        assert mine == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        optimizer.step()
+        if step < 49:
+            theirs.step()
 
 
 def test_average_of_weights_by_hand() -> None:
@@ -204,7 +217,7 @@ except TrainingError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.startswith("9 images at 1024 px need 0.0 GB, 0.0 GB of memory are free; take a smaller")
+    assert done.stdout.startswith("9 images at 1024 px need 0.0 GB, 0.0 GB of memory are free; take --data stream,")
 
 
 # -- metrics -------------------------------------------------------------------------------------------
@@ -286,7 +299,7 @@ def test_state_is_restored_exactly(optimizer: str) -> None:
     wishes = Wishes(method="mentormix", epochs=1, batch_size=8, image_size=32, optimizer=optimizer, precision="fp32")
     facts = dataclasses.replace(CARS, num_images=32, num_classes=4)
     config = resolve(wishes, facts, TWO_CORES)
-    first, second = (TrainingState(config, 4, 32) for _ in range(2))
+    first, second = (TrainingState(config, 4, torch.zeros(32, dtype=torch.int64)) for _ in range(2))
     first.descend(first.student(torch.randn(8, 3, 32, 32)).square().mean())
     first.step += 1
     first.method.state()["average"].fill_(1.5)
@@ -337,6 +350,21 @@ def test_second_weighting_has_no_weight_decay() -> None:
     assert resolve(Wishes(method="mentormix", optimizer="sgd"), CARS, TWO_CORES).weight_decay == 2e-4
 
 
+def test_what_does_not_fit_is_streamed() -> None:
+    needed = (CARS.num_images + CARS.num_validation) * 3 * 48**2
+    for memory, data in ((2 * needed, "resident"), (2 * needed - 1, "stream")):
+        machine = dataclasses.replace(TWO_CORES, memory_bytes=memory)
+        assert resolve(Wishes(), CARS, machine).data == data
+    assert resolve(Wishes(data="resident"), CARS, dataclasses.replace(TWO_CORES, memory_bytes=1)).data == "resident"
+
+
+def test_fine_tuning_is_gentle() -> None:
+    config = resolve(Wishes(weights="there.pth", model="torchvision:resnet18"), CARS, TWO_CORES)
+    assert config.normalisation == "imagenet"
+    assert config.lr == pytest.approx(0.1 * resolve(Wishes(), CARS, TWO_CORES).lr)
+    assert resolve(Wishes(weights="there.safetensors", model="small"), CARS, TWO_CORES).normalisation == "unit"
+
+
 @given(num_images=st.integers(2, 10**7), num_validation=st.integers(0, 10**6), cores=st.integers(1, 256))
 def test_every_set_gets_a_training(num_images: int, num_validation: int, cores: int) -> None:
     facts = dataclasses.replace(CARS, num_images=num_images, num_validation=num_validation)
@@ -357,6 +385,11 @@ def test_every_set_gets_a_training(num_images: int, num_validation: int, cores: 
         (Wishes(model="smal"), "unknown model 'smal'; did you mean 'small'?"),
         (Wishes(schedule="cosin"), "unknown schedule 'cosin'; did you mean 'cosine'?"),
         (Wishes(precision="fp16"), "unknown precision 'fp16'"),
+        (Wishes(compile="all"), "unknown way to compile 'all'"),
+        (Wishes(data="disk"), "unknown way to hold data 'disk'"),
+        (Wishes(clip=-1.0), "clip -1.0 is out of range; expected 0 (no limit) or a positive number"),
+        (Wishes(warmup=1.0), "warmup 1.0 is out of range; expected a share 0 <= warmup < 1"),
+        (Wishes(new_head=True), "--new-head is for a weights file; name one with --weights"),
     ],
 )
 def test_bad_wishes_are_named(wishes: Wishes, message: str) -> None:

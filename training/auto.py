@@ -9,9 +9,10 @@ from noisyweb.training.augment import STRENGTHS
 from noisyweb.training.config import TrainConfig, Wishes
 from noisyweb.training.facts import Facts
 from noisyweb.training.machine import Machine
-from noisyweb.training.method import resolve_options, step_cost
-from noisyweb.training.models import check_model
+from noisyweb.training.method import STANDARD, resolve_options, step_cost
+from noisyweb.training.models import ELSEWHERE, check_model
 from noisyweb.training.schedule import SCHEDULES
+from noisyweb.training.student import COMPILATIONS, NORMALISATIONS
 
 CPU_SECONDS = 300
 """What a training on a CPU may take, with the evaluations; 2 cores with bfloat16 are meant, which need less."""
@@ -25,9 +26,17 @@ GPU_STEPS = 20_000
 PEAK_LR = {"sgd": 0.1, "adamw": 8e-3}
 """Peak learning rates at batch size 128; they scale with the batch."""
 
+FINE_TUNING = 0.1
+"""Of the peak learning rate, when the network starts from a weights file."""
+
 WEIGHT_DECAY = {"sgd": 2e-4, "adamw": 1e-2}
 
 EVALUATIONS = 12
+
+RESIDENT_SHARE = 0.5
+"""Of the device's free memory: images that take more are streamed. The rest is for the network."""
+
+MOST_WORKERS = 16
 
 
 def resolve(wishes: Wishes, facts: Facts, machine: Machine) -> TrainConfig:
@@ -41,7 +50,8 @@ def resolve(wishes: Wishes, facts: Facts, machine: Machine) -> TrainConfig:
         UnknownNameError: no method, model, schedule or augmentation of that name.
         TrainingError: a value out of range, or a batch larger than the set.
     """
-    options = resolve_options(wishes.method, wishes.options, facts)
+    method = wishes.method or STANDARD
+    options = resolve_options(method, wishes.options, facts)
     on_cpu = machine.device == "cpu"
     model = wishes.model or ("small" if on_cpu else "resnet18")
     check_model(model)
@@ -50,6 +60,9 @@ def resolve(wishes: Wishes, facts: Facts, machine: Machine) -> TrainConfig:
         ("schedule", wishes.schedule, SCHEDULES),
         ("augmentation", wishes.augmentation, STRENGTHS),
         ("precision", wishes.precision, ("bf16", "fp32")),
+        ("normalisation", wishes.normalisation, NORMALISATIONS),
+        ("way to compile", wishes.compile, COMPILATIONS),
+        ("way to hold data", wishes.data, ("resident", "stream")),
     ):
         if name is not None and name not in known:
             raise UnknownNameError(thing, name, known)
@@ -62,29 +75,54 @@ def resolve(wishes: Wishes, facts: Facts, machine: Machine) -> TrainConfig:
         )
     epochs = wishes.epochs
     if epochs is None:
-        epochs = _epochs(wishes.method, facts, machine, image_size, batch_size)
+        epochs = _epochs(method, facts, machine, image_size, batch_size)
     optimizer = wishes.optimizer or ("adamw" if on_cpu else "sgd")
     decay = 0.0 if options.get("second_weighting") else WEIGHT_DECAY[optimizer]  # as the release
     config = TrainConfig(
-        method=wishes.method,
+        method=method,
         options=options,
         model=model,
         image_size=image_size,
         epochs=epochs,
         batch_size=batch_size,
-        lr=_or(wishes.lr, PEAK_LR[optimizer] * batch_size / 128),
+        lr=_or(wishes.lr, PEAK_LR[optimizer] * batch_size / 128 * (FINE_TUNING if wishes.weights else 1)),
+        weights=wishes.weights,
+        new_head=_or(wishes.new_head, False),
+        normalisation=wishes.normalisation or _normalisation(wishes, model),
         optimizer=optimizer,
         schedule=wishes.schedule or "cosine",
+        warmup=_or(wishes.warmup, TrainConfig.warmup),
+        momentum=_or(wishes.momentum, TrainConfig.momentum),
+        clip=_or(wishes.clip, TrainConfig.clip),
         weight_decay=_or(wishes.weight_decay, decay),
+        average_decay=_or(wishes.average_decay, TrainConfig.average_decay),
         augmentation=wishes.augmentation or "light",
         precision=wishes.precision or ("bf16" if machine.has_bf16 else "fp32"),
+        channels_last=_or(wishes.channels_last, True),
+        compile=wishes.compile or "none",
+        data=wishes.data or _data(facts, machine, image_size),
+        workers=_or(wishes.workers, min(machine.num_cores, MOST_WORKERS)),
         device=machine.device,
         seed=wishes.seed,
         eval_every=_or(wishes.eval_every, -(-epochs // EVALUATIONS)),
         checkpoint_every=_or(wishes.checkpoint_every, 0),
+        row_history=_or(wishes.row_history, False),
+        tensorboard=_or(wishes.tensorboard, False),
     )
     _check_ranges(config)
+    if config.new_head and config.weights is None:
+        raise TrainingError("--new-head is for a weights file; name one with --weights")
     return config
+
+
+def _normalisation(wishes: Wishes, model: str) -> str:
+    """Networks that others have trained on ImageNet were given its colours."""
+    return "imagenet" if wishes.weights and model.startswith(tuple(ELSEWHERE)) else "unit"
+
+
+def _data(facts: Facts, machine: Machine, image_size: int) -> str:
+    needed = (facts.num_images + facts.num_validation) * 3 * image_size**2
+    return "resident" if needed <= RESIDENT_SHARE * machine.memory_bytes else "stream"
 
 
 def _image_size(facts: Facts, on_cpu: bool) -> int:
@@ -115,6 +153,11 @@ def _check_ranges(config: TrainConfig) -> None:
         ("batch_size", config.batch_size >= 2, "2 or more, since batch norms need a batch"),
         ("lr", 0 < config.lr < float("inf"), "a positive number"),
         ("image_size", 8 <= config.image_size <= 1024, "8 to 1024 pixels"),
+        ("warmup", 0 <= config.warmup < 1, "a share 0 <= warmup < 1, such as 0.1"),
+        ("momentum", 0 <= config.momentum < 1, "0 <= momentum < 1"),
+        ("clip", 0 <= config.clip < float("inf"), "0 (no limit) or a positive number"),
+        ("average_decay", 0 <= config.average_decay < 1, "0 <= average_decay < 1"),
+        ("workers", 1 <= config.workers <= 1024, "1 to 1024"),
         ("weight_decay", 0 <= config.weight_decay < float("inf"), "0 or more"),
         ("eval_every", config.eval_every >= 1, "1 or more"),
         ("checkpoint_every", config.checkpoint_every >= 0, "0 or more"),

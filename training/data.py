@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +15,7 @@ from torch import Tensor
 from noisyweb.errors import TrainingError
 from noisyweb.progress import Progress, silent
 from noisyweb.training.facts import LabelledImages
+from noisyweb.training.memory import available_bytes
 
 _CHUNK = 256
 
@@ -68,33 +67,12 @@ def decode_all(images: LabelledImages, size: int, what: str, progress: Progress 
     return Pixels(out.permute(0, 3, 1, 2), labels)
 
 
-def available_memory_bytes() -> int:
-    """Memory that this process may still take: the least of what is free, its cgroup's and its own limit."""
-    limits = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    try:
-        with open("/proc/meminfo") as lines:
-            limits = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")] or limits
-    except OSError:
-        pass  # not Linux: the free pages must do
-    group = Path("/sys/fs/cgroup")
-    try:
-        most = (group / "memory.max").read_text().strip()
-        if most != "max":
-            limits.append(int(most) - int((group / "memory.current").read_text()))
-    except OSError:
-        pass  # no cgroup of one's own
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if soft != resource.RLIM_INFINITY:
-        limits.append(soft)
-    return max(min(limits), 0)
-
-
 def _check_memory(num: int, size: int) -> None:
-    needed, available = num * size * size * 3, available_memory_bytes()
+    needed, available = num * size * size * 3, available_bytes()
     if needed > 0.8 * available:
         raise TrainingError(
             f"{num:,} images at {size} px need {needed / 1e9:.1f} GB, {available / 1e9:.1f} GB of memory are free; "
-            f"take a smaller --image-size, or a smaller set"
+            f"take --data stream, a smaller --image-size, or a smaller set"
         )
 
 
@@ -104,5 +82,3 @@ def square(image: Image.Image, size: int) -> Square:
         image = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=None)
     return np.asarray(image)
 
-
-_square = square

@@ -101,7 +101,7 @@ def join(device: str) -> tuple[Team, str]:
                 f"process {local} of this machine has no GPU: {torch.cuda.device_count()} are there; "
                 "lower torchrun's --nproc-per-node, or take --device cpu"
             )
-        device = f"cuda:{local}"
+        device = "cuda"  # the same words in every process, since they are part of the configuration
         torch.cuda.set_device(local)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if on_gpu else "gloo")

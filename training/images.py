@@ -5,13 +5,17 @@ Shapes: N rows, B batch, S side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from noisyweb.training.data import Pixels
+
+
+Batches = Generator[tuple[Tensor, Tensor], None, None]
+"""Rows [B] int64, and their images [B, 3, S, S] uint8; close it where it is left early."""
 
 
 class Images(Protocol):
@@ -26,7 +30,7 @@ class Images(Protocol):
         """All rows in a random order that hangs on the seed alone, [N] int64, on the device."""
         ...
 
-    def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: Tensor, size: int) -> Batches:
         """The rows of ``order`` by ``size``, the last batch perhaps smaller: rows [B], and images [B, 3, S, S] uint8."""
         ...
 
@@ -51,7 +55,7 @@ class Resident:
         generator = torch.Generator().manual_seed(seed)
         return torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
 
-    def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: Tensor, size: int) -> Batches:
         """See `Images`."""
         for start in range(0, len(order), size):
             rows = order[start : start + size]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 
 import torch
 
 from noisyweb.errors import TrainingError
+from noisyweb.training.memory import available_bytes
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,13 @@ class Machine:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         num_cores: CPU cores that this process may use.
         has_bf16: bfloat16 is computed natively and faster than float32.
+        memory_bytes: free memory of the device.
     """
 
     device: str
     num_cores: int
     has_bf16: bool
+    memory_bytes: int = sys.maxsize
 
 
 def this_machine(device: str = "auto") -> Machine:
@@ -44,10 +48,11 @@ def this_machine(device: str = "auto") -> Machine:
         raise TrainingError(f"device {device!r} is not known; expected auto, cpu, cuda or cuda:N")
     num_cores = len(os.sched_getaffinity(0))
     if kind == "cpu":
-        return Machine("cpu", min(num_cores, torch.get_num_threads()), _cpu_has_bf16())
+        return Machine("cpu", min(num_cores, torch.get_num_threads()), _cpu_has_bf16(), available_bytes())
     if (torch.device(device).index or 0) >= torch.cuda.device_count():
         raise TrainingError(f"device {device!r} is not there; this torch sees {torch.cuda.device_count()} CUDA GPU(s)")
-    return Machine(device, num_cores, torch.cuda.get_device_capability(device) >= (8, 0))
+    has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
+    return Machine(device, num_cores, has_bf16, torch.cuda.mem_get_info(device)[0])
 
 
 def _cpu_has_bf16() -> bool:

@@ -22,6 +22,9 @@ from noisyweb.training.facts import Facts
 
 PACKAGE = "noisyweb.training.methods"
 
+STANDARD = "standard"
+"""The method where none is named."""
+
 
 class Student(Protocol):
     """The network in training, as a method sees it; logits are float32, [B, K]."""

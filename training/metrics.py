@@ -123,6 +123,30 @@ def write_loss_curve(folder: Path, losses: Floats) -> None:
         pq.write_table(pa.table({"step": steps, "loss": pa.array(losses)}), temporary)
 
 
+def write_class_accuracy(
+    folder: Path,
+    class_names: Sequence[str],
+    labels: npt.NDArray[np.int32],
+    accuracy: npt.NDArray[np.float64],
+) -> None:
+    """Write ``classes.parquet``: the final accuracy (0..1) on each class of the validation set.
+
+    Args:
+        folder: the run folder.
+        class_names: K of them.
+        labels: of the validation set.
+        accuracy: [K], NaN (null in the file) for a class without images.
+    """
+    columns = {
+        "label": pa.array(np.arange(len(class_names), dtype=np.int32)),
+        "class_name": pa.array(class_names, pa.string()),
+        "num_images": pa.array(np.bincount(labels, minlength=len(class_names)).astype(np.int32)),
+        "accuracy": pa.array(accuracy, mask=np.isnan(accuracy)),
+    }
+    with replacing_file(folder / "classes.parquet") as temporary:
+        pq.write_table(pa.table(columns), temporary)
+
+
 def _mean(values: npt.NDArray[Any]) -> float | None:
     if len(values) == 0:
         return None

@@ -4,6 +4,8 @@ config.json             what is run, on which data, with which digests
 checkpoint.safetensors  all that is needed to go on
 metrics.jsonl, .parquet one row an epoch
 loss_curve.parquet      one row a step
+rows/, tensorboard/     if they were asked for: what each epoch saw of each row; TensorBoard's files
+classes.parquet         one row a class, once finished
 model.safetensors       the averaged weights, once finished
 summary.json            written last: the run is finished
 """
@@ -14,6 +16,7 @@ import contextlib
 import dataclasses
 import fcntl
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,9 +34,11 @@ _FILES = (
     "metrics.jsonl",
     "metrics.parquet",
     "loss_curve.parquet",
+    "classes.parquet",
     "checkpoint.safetensors",
     "config.json",
 )
+_FOLDERS = ("rows", "tensorboard")
 
 
 def default_folder(facts: Facts, method: str, seed: int) -> Path:
@@ -99,17 +104,20 @@ class RunFolder:
         except (KeyError, TypeError, ValueError):
             raise CorruptFileError(f"{self.path}/config.json: not a run's configuration; begin again") from None
 
-    def begin(self, config: TrainConfig, facts: Facts) -> None:
-        """Clear what an earlier run left, and write down what this one is."""
+    def begin(self, config: TrainConfig, facts: Facts, where: str) -> None:
+        """Clear what an earlier run left, and write down what this one is, and where its training set lies."""
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             for name in _FILES:
                 (self.path / name).unlink(missing_ok=True)
+            for name in _FOLDERS:
+                if (self.path / name).is_dir():
+                    shutil.rmtree(self.path / name)
         content = {
             "noisyweb": __version__,
             "config_digest": config.digest,
             "train": dataclasses.asdict(config),
-            "data": dataclasses.asdict(facts),
+            "data": {**dataclasses.asdict(facts), "where": where},
         }
         self._write_json("config.json", content)
 

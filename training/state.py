@@ -5,6 +5,7 @@ There is no generator among it: every step seeds its own from the run's seed and
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,11 +14,14 @@ from torch import Tensor, nn
 from noisyweb.errors import CorruptFileError
 from noisyweb.training.average import WeightAverage
 from noisyweb.training.config import TrainConfig
+from noisyweb.training.distributed import SOLO, Team
 from noisyweb.training.method import Batch, Clock, Setting, StepResult, create_method, num_networks
 from noisyweb.training.models import build_model
 from noisyweb.training.sampling import seed_of
 from noisyweb.training.schedule import factor
 from noisyweb.training.student import Student, several
+from noisyweb.training.team_norm import share_statistics
+from noisyweb.training.weights import load_weights
 
 
 class TrainingState:
@@ -27,6 +31,11 @@ class TrainingState:
         config: the run.
         num_classes: K.
         labels: [N] int64, as given.
+        team: processes that train together.
+        begins: start from ``config.weights``, if that names a file; False: a checkpoint will be restored.
+
+    Raises:
+        NoisywebError: the weights file cannot be used.
 
     Attributes:
         step: steps done.
@@ -34,18 +43,26 @@ class TrainingState:
         history: a row of `noisyweb.training.metrics.METRICS` for each epoch done.
         losses: [num_steps], what each step minimised; NaN for those to come.
         row_loss, row_predicted, row_weight: [N], of this epoch; NaN and -1 where nothing is known.
+        class_accuracy: [K] float64, of the last evaluation; NaN where nothing is known.
     """
 
-    def __init__(self, config: TrainConfig, num_classes: int, labels: Tensor) -> None:
-        self.config, num_rows = config, len(labels)
+    def __init__(
+        self, config: TrainConfig, num_classes: int, labels: Tensor, team: Team = SOLO, *, begins: bool = True
+    ) -> None:
+        self.config, self.team, num_rows = config, team, len(labels)
         self.steps_per_epoch = num_rows // config.batch_size
         self.num_steps = self.steps_per_epoch * config.epochs
         device = torch.device(config.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(config.seed, "weights"))
             networks = [build_model(config.model, num_classes) for _ in range(num_networks(config.method))]
-        self.network = several(networks).to(device).train()
-        self.student = Student(self.network, config.precision, config.channels_last)
+        network = several(networks)
+        if begins and config.weights is not None:
+            load_weights(network, Path(config.weights), num_classes, config.new_head)
+        self.network = share_statistics(network.to(device), team).train()
+        self.student = Student(
+            self.network, config.precision, config.channels_last, config.normalisation, config.compile, team
+        )
         self.average = WeightAverage(self.network, config.average_decay)
         self.optimizer = _optimizer(self.network, config)
         self.method = create_method(config.method, config.options, Setting(num_classes, labels.to(device), device))
@@ -55,6 +72,7 @@ class TrainingState:
         self.row_loss = torch.full((num_rows,), torch.nan, device=device)
         self.row_weight = torch.full((num_rows,), torch.nan, device=device)
         self.row_predicted = torch.full((num_rows,), -1, device=device)
+        self.class_accuracy = torch.full((num_classes,), torch.nan, dtype=torch.float64)
 
     @property
     def clock(self) -> Clock:
@@ -66,12 +84,22 @@ class TrainingState:
         """Learning rate of the step that comes next."""
         return self.config.lr * factor(self.config.schedule, self.config.warmup, self.clock)
 
+    def evaluable(self) -> Student:
+        """The network with averaged weights, to be evaluated."""
+        config = self.config
+        network = self.average.evaluable()
+        return Student(network, config.precision, config.channels_last, config.normalisation, team=self.team)
+
     def descend(self, loss: Tensor) -> None:
         """One step of the optimizer, taken in by the average."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.team.sum_gradients(self.network.parameters())
+        if self.config.clip:
+            for member in self.student.members:
+                nn.utils.clip_grad_norm_(member.network.parameters(), self.config.clip)
         self.optimizer.step()
         self.average.update(self.step)
 
@@ -103,6 +131,7 @@ class TrainingState:
                     found[f"optimizer.{key}.{name}"] = moment
         kept = {"losses": self.losses, "row_loss": self.row_loss}
         kept |= {"row_weight": self.row_weight, "row_predicted": self.row_predicted}
+        kept |= {"class_accuracy": self.class_accuracy}
         return found | kept
 
     def info(self) -> dict[str, Any]:

@@ -9,7 +9,6 @@ where it was.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor
 from noisyweb.data import NoisyImages
 from noisyweb.training.data import Square, square
 from noisyweb.training.distributed import SOLO, Team
+from noisyweb.training.images import Batches
 
 WINDOW_BYTES = 128_000_000
 """Encoded bytes that rows are drawn from at a time."""
@@ -69,7 +69,7 @@ class Streamed:
         order.append(rng.permutation(np.concatenate([np.arange(r.start, r.stop) for r in window])))
         return torch.from_numpy(np.concatenate(order)).to(self.device)
 
-    def batches(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: Tensor, size: int) -> Batches:
         """See `noisyweb.training.images.Images`."""
         waiting: deque[tuple[Tensor, list[Future[Square]]]] = deque()
         parts = iter(order.cpu().split(size))
