@@ -28,7 +28,7 @@ manifest, out, *methods = sys.argv[1:]
 for method in methods:
     method, _, data = method.partition(":")
     wishes = Wishes(method=method, epochs=3, batch_size=16, image_size=32, precision="fp32", device=device,
-                    optimizer="sgd", lr=0.02, data=data or "resident", average_decay=0.9)
+                    optimizer="sgd", lr=0.003, data=data or "resident", average_decay=0.9)
     summary = run(make_plan(manifest, wishes, out=Path(out) / method, team=team))
     if not team.leads:
         print(json.dumps(summary))
