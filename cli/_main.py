@@ -19,6 +19,7 @@ from noisyweb.cli import (
     dedup,
     demo,
     export,
+    export_model,
     fetch,
     label_consensus,
     label_import,
@@ -31,8 +32,10 @@ from noisyweb.cli import (
     label_vision,
     show,
     train,
+    train_mentornet,
     verify,
 )
+from noisyweb.cli import eval as eval_command
 from noisyweb.errors import NoisywebError
 
 P = ParamSpec("P")
@@ -89,6 +92,7 @@ def noisyweb(
 for command in (
     build.build,
     train.train,
+    train_mentornet.train_mentornet,
     verify.verify,
     audit.audit,
     show.show,
@@ -97,9 +101,11 @@ for command in (
     crawl.crawl,
     dedup.dedup,
     export.export,
+    export_model.export_model,
     demo.demo,
 ):
     app.command()(one_line_errors(command))
+app.command("eval")(one_line_errors(eval_command.evaluate))
 
 labels = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Collect votes and work out verdicts.")
 labels.command("serve")(one_line_errors(label_serve.serve))

@@ -85,7 +85,7 @@ def train(
     second_weighting: Annotated[
         bool | None, typer.Option(help="MentorMix: weigh the mixtures' losses too, for high noise.")
     ] = None,
-    burn_in: Annotated[int | None, typer.Option(help="MentorNet, MentorMix: percent of training with weights of 1.")] = None,
+    burn_in: Annotated[int | None, typer.Option(help="MentorNet, MentorMix: percent with weights of 1.")] = None,
     mixing: Annotated[str | None, typer.Option(help="MentorMix: hard (as released) or soft (as in print).")] = None,
     temperature: Annotated[float | None, typer.Option(help="MentorMix: of the draw of partners.")] = None,
     eval_every: Annotated[int | None, typer.Option(help="Epochs between evaluations.")] = None,

@@ -50,7 +50,8 @@ class Mix:
     def weights(self, at_least: int = 0) -> Counts:
         """The shares as whole numbers that sum to ``at_least`` or more, shape (M,)."""
         times = max(-(-at_least // 10**MAX_DECIMALS), 1)
-        return times * np.array([int(share * 10**MAX_DECIMALS) for share in self.shares.values()], np.int64)
+        weights: Counts = np.array([int(share * 10**MAX_DECIMALS) for share in self.shares.values()], np.int64) * times
+        return weights
 
 
 def parse_mix(text: str) -> Mix:

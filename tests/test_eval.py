@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -294,16 +293,3 @@ def test_mistakes_are_one_line(manifest: Path, trained_run: Path, tmp_path: Path
     write_config(tmp_path, alone)
     (tmp_path / "model.safetensors").write_bytes((trained_run / "model.safetensors").read_bytes())
     refused(run_eval(tmp_path), "no clean validation set lies beside its training set", "--manifest")
-
-
-@pytest.mark.parametrize("command", [["eval", "run"], ["export-model", "run", "--out", "model.onnx"]])
-def test_without_torch_one_line_says_what_to_install(tmp_path: Path, command: list[str]) -> None:
-    code = f"""
-import sys
-sys.modules["torch"] = None  # what Python does for a package that is not there
-sys.argv = ["noisyweb", *{command!r}]
-from noisyweb.cli import main
-main()
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert_refused(done, "needs torch, which is not installed; pip install 'noisyweb[train]'")

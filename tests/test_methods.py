@@ -355,8 +355,10 @@ def test_soft_bootstrapping_has_its_own_share() -> None:
     ("level", "weight"), [(0.0, 0), (0.2, 0), (0.25, 0), (0.4, 25), (0.5, 25), (0.8, 50), (0.9, 150), (1.0, 150)]
 )
 def test_dividemix_weighs_guesses_by_the_noise(level: float, weight: float) -> None:
-    options = resolve_options("dividemix", {}, facts(level))
-    assert options["unlabeled_weight"] == weight
+    options = resolve_options("dividemix", {}, dataclasses.replace(facts(level), kind="blue"))
+    assert (options["unlabeled_weight"], options["alpha"]) == (weight, 4.0)
+    web = resolve_options("dividemix", {}, dataclasses.replace(facts(level), kind="red"))
+    assert (web["unlabeled_weight"], web["alpha"]) == (0.0, 0.5)  # as the authors for WebVision
     assert options["warm_up"] == pytest.approx(10 / 300 * 100)
     assert resolve_options("dividemix", {}, facts(level, 100))["warm_up"] == 30 / 300 * 100
 
@@ -1004,7 +1006,7 @@ def dividemix_step(
     data = random_batch(8, 5, 3, seed)
     weights = [torch.randn(3, 5, generator=seeded(20 + number)) / 2 for number in (0, 1)]
     student = pair(*weights)
-    method = made("dividemix", num_rows=8, warm_up=30.0, ramp=20.0, **options)
+    method = made("dividemix", num_rows=8, warm_up=30.0, ramp=20.0, alpha=4.0, **options)
     method.state()["right"][:, data.rows] = right
     result = method.step(student, data, clock(step), seeded())
     return result, student, Mixture(data, weights, right, 4.0, seeded()), weights
@@ -1046,11 +1048,11 @@ def test_labels_that_are_not_believed_do_not_matter() -> None:
     data, weights = random_batch(8, 6, 3), torch.eye(6).chunk(2)
     losses = []
     for labels in (data.labels, (data.labels + 1) % 3):
-        method = made("dividemix", num_rows=8)
+        method = made("dividemix", num_rows=8, alpha=4.0)
         method.state()["right"].fill_(0.5)  # not above the threshold
         losses.append(method.step(pair(*weights), data._replace(labels=labels), clock(700), seeded()).loss.item())
     assert losses[0] == losses[1]
-    method = made("dividemix", num_rows=8, threshold=0.49)
+    method = made("dividemix", num_rows=8, alpha=4.0, threshold=0.49)
     method.state()["right"].fill_(0.5)
     assert method.step(pair(*weights), data, clock(700), seeded()).loss.item() != losses[0]
 
@@ -1063,7 +1065,7 @@ def test_guesses_leave_no_trace_in_the_running_statistics() -> None:
     data = random_batch(8, 3, 3)
     student = Student(several([network(1), network(2)]), "fp32", False)
     seen = [_record(one) for one in networks_of(student)]
-    made("dividemix", num_rows=8).step(student, data, clock(700), seeded())
+    made("dividemix", num_rows=8, alpha=4.0).step(student, data, clock(700), seeded())
     for number, one in enumerate(networks_of(student)):
         by_hand = network(number + 1)
         assert len(seen[number]) == 3, "two guesses and the mixtures"

@@ -94,8 +94,8 @@ def test_a_bad_image_is_named_from_the_stream(manifest: Path, tmp_path: Path) ->
     table = pq.read_table(file)
     rows = table.column("image").to_pylist()
     rows[11]["bytes"] = b"no image"
-    place = table.schema.get_field_index("image")
-    pq.write_table(table.set_column(place, table.schema.field(place), pa.array(rows, table.schema.field(place).type)), file)
+    place, field = table.schema.get_field_index("image"), table.schema.field("image")
+    pq.write_table(table.set_column(place, field, pa.array(rows, field.type)), file)
     streamed = Streamed(NoisyImages(folder), 8, CPU, workers=2)
     with pytest.raises(CorruptFileError, match="row 11"):
         list(streamed.batches(in_order(streamed), 4))

@@ -37,7 +37,9 @@ leave(team)
 METHODS = ("standard", "mentormix:stream", "dividemix")
 
 
-def start(manifest: Path, out: Path, *methods: str, rank: int = 0, size: int = 1, port: int = 0) -> subprocess.Popen[str]:
+def start(
+    manifest: Path, out: Path, *methods: str, rank: int = 0, size: int = 1, port: int = 0
+) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if size > 1:
         environment |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}

@@ -27,7 +27,7 @@ class Board:
             from torch.utils.tensorboard import SummaryWriter
         except ModuleNotFoundError:
             raise MissingExtraError("tensorboard", "train", "--tensorboard") from None
-        self._writer = SummaryWriter(str(run / FOLDER), purge_step=next_epoch)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(run / FOLDER), purge_step=next_epoch)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """One epoch."""
@@ -35,12 +35,12 @@ class Board:
             if row[name] is not None and name not in ("epoch", "step"):
                 head, _, tail = name.partition("_")
                 tag = f"{_GROUPS[head]}/{tail}" if head in _GROUPS else f"training/{name}"
-                self._writer.add_scalar(tag, row[name], row["epoch"])  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(tag, row[name], row["epoch"])
+        self._writer.flush()
 
     def close(self) -> None:
         """Write what is left."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 @contextlib.contextmanager

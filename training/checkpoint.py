@@ -51,7 +51,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         info, checksum = dict(header["info"]), header["checksum"]
     except FileNotFoundError:
         raise CorruptFileError(f"{path}: the checkpoint is missing; {advice}") from None
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise CorruptFileError(f"{path}: not a readable checkpoint ({reason}); {advice}") from error
     if checksum != _checksum(tensors):

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from noisyweb.errors import TrainingError, UnknownNameError
+
 Target = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 """v* [M] in [0, 1] from loss [M], diff [M], percent [M] and gamma."""
 
@@ -46,6 +48,33 @@ CURRICULA: Mapping[str, Target] = {
     "hard-example": hard_example,
     "focal": focal,
 }
+
+WITH_GAMMA = ("linear-self-paced", "focal")
+"""The curricula that gamma changes."""
+
+LEAST_GAMMA, MOST_GAMMA = 0.001, 1000.0
+
+
+def load_target(name: str, gamma: float | None = None) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """A curriculum with its gamma: v* [M] from loss, diff and percent.
+
+    Args:
+        name: one of `CURRICULA`.
+        gamma: 0.001..1000; None: 1.
+
+    Raises:
+        UnknownNameError: no curriculum of that name.
+        TrainingError: gamma is out of range, or the curriculum has none.
+    """
+    if name not in CURRICULA:
+        raise UnknownNameError("curriculum", name, CURRICULA)
+    if gamma is not None and name not in WITH_GAMMA:
+        raise TrainingError(f"curriculum {name!r} has no gamma; only {' and '.join(WITH_GAMMA)} have one")
+    chosen = 1.0 if gamma is None else gamma
+    if not LEAST_GAMMA <= chosen <= MOST_GAMMA:
+        raise TrainingError(f"gamma {chosen!r} is out of range; expected {LEAST_GAMMA:g} to {MOST_GAMMA:g}, such as 1")
+    target = CURRICULA[name]
+    return lambda loss, diff, percent: target(loss, diff, percent, chosen)
 
 
 def grid() -> tuple[Tensor, Tensor, Tensor]:

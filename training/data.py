@@ -81,4 +81,3 @@ def square(image: Image.Image, size: int) -> Square:
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=None)
     return np.asarray(image)
-

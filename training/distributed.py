@@ -56,7 +56,7 @@ class Team:
 
     def whole(self, own: Tensor) -> Tensor:
         """`gather`, with the gradient of this process's share."""
-        shares = list(self.gather(own).split(len(own)))
+        shares = list(torch.split(self.gather(own), len(own)))
         shares[self.rank] = own
         return torch.cat(shares)
 
@@ -67,7 +67,7 @@ class Team:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
-        for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        for gradient, summed in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(summed.view_as(gradient))
 
     def wait(self) -> None:

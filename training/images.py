@@ -13,7 +13,6 @@ from torch import Tensor
 
 from noisyweb.training.data import Pixels
 
-
 Batches = Generator[tuple[Tensor, Tensor], None, None]
 """Rows [B] int64, and their images [B, 3, S, S] uint8; close it where it is left early."""
 
@@ -31,7 +30,7 @@ class Images(Protocol):
         ...
 
     def batches(self, order: Tensor, size: int) -> Batches:
-        """The rows of ``order`` by ``size``, the last batch perhaps smaller: rows [B], and images [B, 3, S, S] uint8."""
+        """The rows of ``order`` by ``size``, the last batch perhaps smaller, with their images."""
         ...
 
 

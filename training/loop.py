@@ -89,7 +89,7 @@ def _epoch(state: TrainingState, images: Images, order: Tensor, keeper: Keeper, 
             generator.manual_seed(seed_of(config.seed, "step", clock.step))
             torch.manual_seed(seed_of(config.seed, *layers, clock.step))  # dropout has no generator of its own
             if config.compile == "graphs":
-                torch.compiler.cudagraph_mark_step_begin()
+                torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             again = functools.partial(augment, plain, strength, generator)
             batch = Batch(again(), images.labels[rows], rows, again)
             result = state.method.step(state.student, batch, clock, generator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 from pathlib import Path
@@ -22,7 +23,14 @@ def available_bytes() -> int:
             limits.append(int(most) - int((group / "memory.current").read_text()))
     except OSError:
         pass  # no cgroup of one's own
+    with contextlib.suppress(OSError):  # the first version of cgroups
+        first = group / "memory"
+        limits.append(_number(first / "memory.limit_in_bytes") - _number(first / "memory.usage_in_bytes"))
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         limits.append(soft)
     return max(min(limits), 0)
+
+
+def _number(file: Path) -> int:
+    return int(file.read_text())

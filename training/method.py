@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, get_type_hints
 
 import torch
 from torch import Tensor
@@ -137,16 +137,63 @@ def resolve_options(name: str, given: Mapping[str, Any], facts: Facts) -> dict[s
         facts: what is known of the training set.
 
     Raises:
-        TrainingError: the method has no such option, or the value is out of range.
+        TrainingError: the method has no such option, or the value is of another type or out of range.
     """
     module = load_method(name)
     named = {key: value for key, value in given.items() if value is not None}
-    known = [field.name for field in dataclasses.fields(module.Options)]
-    for key in named:
-        if key not in known:
-            has = f"it has {', '.join(known)}" if known else "it has no options"
-            raise TrainingError(f"method {name!r} has no option {key!r}; {has}")
+    for key, value in named.items():
+        kind = _option_type(name, key)
+        if not _is_a(value, kind):
+            raise _wrong_type(name, key, value, kind)
     return dataclasses.asdict(module.resolve(named, facts))
+
+
+def parse_option(name: str, text: str) -> tuple[str, Any]:
+    """One of a method's options from ``NAME=VALUE``: its name and its value, of the type that the method declares.
+
+    Args:
+        name: the method.
+        text: hyphens in NAME count as underscores; truth values are true and false.
+
+    Raises:
+        UnknownNameError: there is no method of that name.
+        TrainingError: there is no ``=``, the method has no such option, or the value is of another type.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise TrainingError(f"option {text!r} is not NAME=VALUE; expected one such as alpha=8")
+    key, value = key.strip().replace("-", "_"), value.strip()
+    kind = _option_type(name, key)
+    try:
+        if kind is bool:
+            return key, {"true": True, "false": False}[value.lower()]
+        return key, kind(value) if kind in (int, float) else value
+    except (KeyError, ValueError):
+        raise _wrong_type(name, key, value, kind) from None
+
+
+_TYPE_WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+
+
+def _option_type(name: str, key: str) -> Any:
+    """The type that a method declares for an option: one of `_TYPE_WORDS`; others are not checked."""
+    module = load_method(name)
+    known = [field.name for field in dataclasses.fields(module.Options)]
+    if key not in known:
+        has = f"it has {', '.join(known)}" if known else "it has no options"
+        raise TrainingError(f"method {name!r} has no option {key!r}; {has}")
+    return get_type_hints(module.Options)[key]
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    if kind in (int, float) and isinstance(value, bool):  # which Python takes for a whole number
+        return False
+    return kind not in _TYPE_WORDS or isinstance(value, (int, float) if kind is float else kind)
+
+
+def _wrong_type(name: str, key: str, value: Any, kind: Any) -> TrainingError:
+    found = "is out of range; expected" if isinstance(value, int | float) else "is not"
+    return TrainingError(f"{key} {value!r} {found} {_TYPE_WORDS[kind]}, as method {name!r} takes it")
 
 
 def create_method(name: str, options: Mapping[str, Any], setting: Setting) -> Method:

@@ -71,7 +71,8 @@ def _read_torch_export(file: Path) -> Reread:
 def _write_torchscript(module: nn.Module, side: int, about: str) -> bytes:
     buffer, bare = io.BytesIO(), io.BytesIO()
     with _torchscript_warnings():
-        traced = torch.jit.trace(module, torch.zeros(2, 3, side, side), check_trace=False)
+        example = torch.zeros(2, 3, side, side)
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, buffer, _extra_files={ABOUT: about})
     with zipfile.ZipFile(buffer) as full, zipfile.ZipFile(bare, "w") as kept:
         for entry in full.infolist():
@@ -83,7 +84,8 @@ def _write_torchscript(module: nn.Module, side: int, about: str) -> bytes:
 def _read_torchscript(file: Path) -> Reread:
     extra: dict[str, Any] = {ABOUT: ""}
     with _torchscript_warnings():
-        loaded = torch.jit.load(io.BytesIO(file.read_bytes()), _extra_files=extra)
+        content = io.BytesIO(file.read_bytes())
+        loaded = torch.jit.load(content, _extra_files=extra)  # type: ignore[no-untyped-call]
     return Reread(loaded, extra[ABOUT].decode(), "TorchScript")
 
 
@@ -149,7 +151,7 @@ def _torchscript_warnings() -> Iterator[None]:
     """Torch would have everybody on torch.export; and sizes are meant to be constants in the trace."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
         yield
 
 

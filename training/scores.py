@@ -111,15 +111,14 @@ def score(predictions: Predictions, truth: Truth, class_names: Sequence[str]) ->
     taken_for: dict[int, str] = {}
     for label, answer, _ in confused:
         taken_for.setdefault(label, class_names[answer])
-    by_class = [found[k] / size[k] if size[k] else None for k in range(num_classes)]
+    by_class = [float(found[k] / size[k]) if size[k] else None for k in range(num_classes)]
     return Scores(
         num_images=len(labels),
         accuracy=float(correct.mean()),
         balanced_accuracy=float(np.mean([accuracy for accuracy in by_class if accuracy is not None])),
         loss=float(loss.mean(dtype=np.float64)),
         classes=[
-            ClassScore(k, name, int(size[k]), None if by_class[k] is None else float(by_class[k]), taken_for.get(k))
-            for k, name in enumerate(class_names)
+            ClassScore(k, name, int(size[k]), by_class[k], taken_for.get(k)) for k, name in enumerate(class_names)
         ],
         confused=[
             Confusion(class_names[label], class_names[answer], count, count / int(size[label]))

@@ -41,9 +41,7 @@ class Streamed:
         team: each of its processes decodes its share of a batch, and gets the others'.
     """
 
-    def __init__(
-        self, images: NoisyImages, size: int, device: torch.device, workers: int, team: Team = SOLO
-    ) -> None:
+    def __init__(self, images: NoisyImages, size: int, device: torch.device, workers: int, team: Team = SOLO) -> None:
         self.images, self.size, self.device, self.workers, self.team = images, size, device, workers, team
         self._labels = torch.from_numpy(np.asarray(images.labels, np.int64).copy()).to(device)
 
@@ -72,7 +70,7 @@ class Streamed:
     def batches(self, order: Tensor, size: int) -> Batches:
         """See `noisyweb.training.images.Images`."""
         waiting: deque[tuple[Tensor, list[Future[Square]]]] = deque()
-        parts = iter(order.cpu().split(size))
+        parts = iter(torch.split(order.cpu(), size))
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="decode")
         try:
             while True:

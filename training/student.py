@@ -55,7 +55,7 @@ class Student:
         precision: str,
         channels_last: bool,
         normalisation: str = "unit",
-        compile: str = "none",  # noqa: A002 - as torch calls it
+        compile: str = "none",
         team: Team = SOLO,
     ) -> None:
         self.network, self._team = network, team

@@ -111,7 +111,7 @@ def _fit(
     if faults:
         name, fault = faults[0]
         raise TrainingError(
-            f"{path}: {len(faults)} of {len(own)} tensors are not those of this network, first {_shown(name)}, "
+            f"{path}: {len(faults)} tensors do not match the network's {len(own)}, first {_shown(name)}, "
             f"{fault}; give the --model that the weights were made by"
         )
     if resized and not new_head:
@@ -197,10 +197,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     for wrapper in _WRAPPERS * 2:  # one may be in the other
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
             found = found[wrapper]
-    if not isinstance(found, Mapping) or not found:
-        raise TrainingError(
-            f"{path}: expected tensors by name, found {'nothing' if not found else type(found).__name__}"
-        )
+    if not isinstance(found, Mapping):
+        raise TrainingError(f"{path}: expected tensors by name, found {type(found).__name__}")
+    if not found:
+        raise TrainingError(f"{path}: there are no tensors in it")
     for name, tensor in found.items():
         if not isinstance(name, str) or not _is_plain(tensor):
             raise TrainingError(f"{path}: expected tensors by name, found {_shown(name)}: {type(tensor).__name__}")

@@ -1,11 +1,14 @@
 """Methods on CIFAR-10 photographs with wrong labels: accuracy at the peak and at the end, mean and spread over seeds.
 
-python tests/benchmarks/bench_cifar.py --data ../shared/data/cifar10                    on a CPU: 10,000 images, minutes a run
-python tests/benchmarks/bench_cifar.py --data ../shared/data/cifar10 --minutes 9        a piece; run it again to go on
-python tests/benchmarks/bench_cifar.py --data ... --model wrn32 --images 50000 --noises 0.2,0.4,0.6,0.8,human --seeds 1 \
-    --epochs 60 --batch-size 128 --optimizer sgd --augmentation strong                  on a GPU: as the paper, fewer epochs
+    python tests/benchmarks/bench_cifar.py --data ../shared/data/cifar10
 
-Runs that are finished in ``--out`` are not run again; one that was cut short goes on where it was, to the bit on a CPU.
+10,000 images and a small net, minutes a run on a CPU; ``--minutes 9`` stops after a piece, run it again to go on. On a
+GPU, as the paper but for fewer epochs:
+
+    python tests/benchmarks/bench_cifar.py --data ../shared/data/cifar10 --model wrn32 --images 50000 --seeds 1 \
+        --noises 0.2,0.4,0.6,0.8,human --epochs 60 --optimizer sgd --augmentation strong --minutes 9
+
+Runs that are finished in ``--out`` are not run again; one that was cut short goes on where it was, on a CPU to the bit.
 Several processes may share a folder: each takes the next run that nobody is at.
 """
 

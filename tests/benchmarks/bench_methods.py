@@ -5,8 +5,8 @@
 
 A plain step is one forward and one backward (3F with F for a forward); MentorMix adds a forward: 4F / 3F = 1.33 is
 ideal. The methods take turns, so that all meet the same machine; the ratios are medians over the turns. A step includes
-augmentation, optimizer and averaging, as in training, and stands after any burn-in; an epoch includes what a method does
-before it.
+augmentation, optimizer and averaging, as in training, and stands after any burn-in; an epoch includes what a method
+does before it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from noisyweb.training.data import Pixels
 from noisyweb.training.evaluation import survey
 from noisyweb.training.facts import Facts
 from noisyweb.training.images import Resident
-from noisyweb.training.machine import this_machine
+from noisyweb.training.machine import Machine, this_machine
 from noisyweb.training.method import PACKAGE, STANDARD, Batch, Clock, step_cost
 from noisyweb.training.state import TrainingState
 
@@ -70,7 +70,8 @@ def main() -> None:
         f"{config.model}, {side} px, batch {config.batch_size}, {config.precision}, {machine.device}, "
         f"{torch.get_num_threads()} threads, {asked.steps} turns; an epoch of {asked.images:,} images\n"
     )
-    print("| method | step | images/s | of a plain step | ideal | epoch | of a plain epoch |\n|---|---|---|---|---|---|---|")
+    print("| method | step | images/s | of a plain step | ideal | epoch | of a plain epoch |")
+    print("|---|---|---|---|---|---|---|")
     steps = asked.images // config.batch_size
     plain_epoch = steps * statistics.median(times[STANDARD])
     for method, seconds in times.items():
@@ -83,7 +84,7 @@ def main() -> None:
         )
 
 
-def state_of(method: str, asked: argparse.Namespace, facts: Facts, machine: object, images: Resident) -> TrainingState:
+def state_of(method: str, asked: argparse.Namespace, facts: Facts, machine: Machine, images: Resident) -> TrainingState:
     """A training of a hundred epochs."""
     wishes = Wishes(
         method=method,

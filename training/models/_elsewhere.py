@@ -53,9 +53,8 @@ def timm_model(name: str, num_classes: int) -> nn.Module:
     known = timm.list_models()
     if name not in known:
         nearest = difflib.get_close_matches(name.lower(), known, n=_NUM_NEAREST, cutoff=0)
-        raise UnknownNameError(
-            "timm model", name, nearest, f"and {len(known) - len(nearest):,} more: timm.list_models()"
-        )
+        more = f"timm.list_models() gives {len(known) - len(nearest):,} more"
+        raise UnknownNameError("timm model", name, nearest, more)
     model: nn.Module = timm.create_model(name, pretrained=False, num_classes=num_classes)
     return model
 
@@ -68,7 +67,8 @@ def _imported(module: str, purpose: str) -> ModuleType:
         missing = (error.name or package).partition(".")[0]
         raise MissingExtraError(missing, package, purpose) from None
     except (ImportError, RuntimeError) as error:  # operators of a torchvision that was built for another torch
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise TrainingError(
-            f"{package} cannot be used with the torch installed here ({str(error).splitlines()[0]}); "
+            f"{package} cannot be used with the torch installed here ({reason}); "
             "install the torchvision made for it, or take --model resnet18"
         ) from error

@@ -1,8 +1,8 @@
 """MentorMix on Stanford Cars with red noise, fine-tuned from ImageNet: Inception-ResNet-v2 at 299 pixels.
 
 Target: 86.9 % test accuracy, mean over the ten levels of "Beyond Synthetic Noise" (ICML 2020; plain cross-entropy
-82.4 %). The weights are the user's file: ``--weights inception_resnet_v2.safetensors``. The authors' length and learning
-rate of the fine-tune are not in the paper's text; those here are ours.
+82.4 %). The weights are the user's file: ``--weights inception_resnet_v2.safetensors``. Length and learning rate of the
+fine-tune are ours.
 """
 
 from __future__ import annotations
