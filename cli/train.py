@@ -182,7 +182,11 @@ def train(
             return
         with bars({"training": plan.config.batch_size}) as shown:
             summary = run(
-                plan, overwrite=overwrite, progress=shown, epoch_done=lambda row: shown.say(view.epoch_line(row, plan))
+                plan,
+                overwrite=overwrite,
+                progress=shown,
+                epoch_done=lambda row: shown.say(view.epoch_line(row, plan)),
+                say=shown.say,
             )
         view.print_summary(summary, plan)
     finally:

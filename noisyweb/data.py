@@ -40,6 +40,9 @@ else:
 
 MAX_PIXELS = 178_956_970
 
+_MOST_OPEN = 4
+"""Files that are held open: each keeps buffers as large as one of its row groups."""
+
 
 class NoisyImages(Dataset[tuple[Any, int]]):
     """The images of a manifest with the labels that the trainer sees.
@@ -175,13 +178,13 @@ class _EncodedImages:
         self._group_of = np.repeat(np.arange(len(sizes)), sizes).tolist()
         self._start = starts.tolist()
         self._reading = threading.Lock()
-        self._opened: dict[int, pq.ParquetFile] = {}
+        self._opened: OrderedDict[int, pq.ParquetFile] = OrderedDict()
         self._kept: OrderedDict[int, _Group] = OrderedDict()
         self._held = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Workers read for themselves: what is kept here is not sent to them."""
-        fresh: dict[str, Any] = {"_reading": None, "_opened": {}, "_kept": OrderedDict(), "_held": 0}
+        fresh: dict[str, Any] = {"_reading": None, "_opened": OrderedDict(), "_kept": OrderedDict(), "_held": 0}
         return {**self.__dict__, **fresh}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -212,6 +215,9 @@ class _EncodedImages:
         try:
             if file not in self._opened:
                 self._opened[file] = open_parquet(self._files[file])
+                if len(self._opened) > _MOST_OPEN:
+                    self._opened.popitem(last=False)[1].close()
+            self._opened.move_to_end(file)
             # no threads: a forked loader worker must not wait for those of its parent
             table = self._opened[file].read_row_group(group, columns=["image.bytes"], use_threads=False)
             column = table.column(0).combine_chunks()
@@ -232,5 +238,8 @@ class _Group:
         self.missing: list[bool] = values.is_null().to_pylist() if values.null_count else [False] * len(values)
         offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
         self.offsets: list[int] = offsets.tolist()
-        self.data = memoryview(values.buffers()[2] or b"")
+        read = values.buffers()[2] or pa.py_buffer(b"")
+        exact = pa.allocate_buffer(read.size)  # the reader's own buffer may be twice as large
+        memoryview(exact)[:] = memoryview(read)
+        self.data = memoryview(exact)
         self.num_bytes = len(self.data)

@@ -173,9 +173,9 @@ def _numbers(path: Path, table: pa.Table, name: str, least: float, most: float) 
     is_fine = (values >= least) & (values <= most)
     if not is_fine.all():
         row = int(np.argmin(is_fine))
-        raise SourceError(
-            f"{path}: {name} of row {row} is {column[row].as_py()}, expected a number from {least:g} to {most:g}"
-        )
+        found = column[row].as_py()
+        found = "missing" if found is None else found
+        raise SourceError(f"{path}: {name} of row {row} is {found}, expected a number from {least:g} to {most:g}")
     return values
 
 

@@ -39,6 +39,7 @@ def run(
     overwrite: bool = False,
     progress: Progress = silent,
     epoch_done: EpochDone = lambda row: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Carry out a plan; return the summary, which is also in the run folder.
 
@@ -47,6 +48,7 @@ def run(
         overwrite: replace a run that is in the folder already.
         progress: called while images are decoded and after each step.
         epoch_done: called with each epoch's row of `noisyweb.training.metrics.METRICS`.
+        say: called with what a user should know besides.
 
     Raises:
         NoisywebError: of the class that fits the mistake.
@@ -60,6 +62,8 @@ def run(
     labels = torch.from_numpy(np.asarray(plan.images.labels, np.int64).copy())
     try:
         state = TrainingState(config, plan.facts.num_classes, labels, team, begins=not goes_on)
+        if state.begun_from is not None:
+            say(f"weights: {state.begun_from}")
         images = _images(plan, plan.images, "training images", progress)
         validation = _images(plan, plan.validation, "validation images", progress) if plan.validation else None
         if goes_on:

@@ -16,7 +16,7 @@ from noisyweb.training.average import WeightAverage
 from noisyweb.training.config import TrainConfig
 from noisyweb.training.distributed import SOLO, Team
 from noisyweb.training.method import Batch, Clock, Setting, StepResult, create_method, num_networks
-from noisyweb.training.models import build_model
+from noisyweb.training.models import build_model, check_images
 from noisyweb.training.sampling import seed_of
 from noisyweb.training.schedule import factor
 from noisyweb.training.student import Student, several
@@ -38,6 +38,7 @@ class TrainingState:
         NoisywebError: the weights file cannot be used.
 
     Attributes:
+        begun_from: what was taken from a weights file, in words; None without one.
         step: steps done.
         seconds: spent, with evaluations.
         history: a row of `noisyweb.training.metrics.METRICS` for each epoch done.
@@ -56,9 +57,12 @@ class TrainingState:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(config.seed, "weights"))
             networks = [build_model(config.model, num_classes) for _ in range(num_networks(config.method))]
+        if ":" in config.model:  # those of other packages may be made for one size
+            check_images(networks[0], config.model, config.image_size, num_classes)
         network = several(networks)
+        self.begun_from: str | None = None
         if begins and config.weights is not None:
-            load_weights(network, Path(config.weights), num_classes, config.new_head)
+            self.begun_from = load_weights(network, Path(config.weights), num_classes, config.new_head)
         self.network = share_statistics(network.to(device), team).train()
         self.student = Student(
             self.network, config.precision, config.channels_last, config.normalisation, config.compile, team

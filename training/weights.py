@@ -106,12 +106,12 @@ def _fit(
         for name in [*own, *(name for name in source if name not in own)]
         if name not in fresh and (fault := _fault(name, own.get(name), source.get(name)))
     ]
-    if faults and not new_head and all(_layer(name) == head and name not in source for name, _ in faults):
+    if faults and all(_layer(name) == head and name not in source for name, _ in faults):
         raise TrainingError(f"{path}: it has no head; --new-head draws one of {num_classes} classes")
     if faults:
         name, fault = faults[0]
         raise TrainingError(
-            f"{path}: {len(faults)} tensors do not match the network's {len(own)}, first {_shown(name)}, "
+            f"{path}: unlike the network's {len(own)} tensors in {len(faults)}, first {_shown(name)}, "
             f"{fault}; give the --model that the weights were made by"
         )
     if resized and not new_head:
