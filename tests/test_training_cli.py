@@ -14,9 +14,9 @@ from tests.toy_manifest import write_toy_manifest
 QUICK = ("--epochs", "2", "--batch-size", "16", "--image-size", "32", "--device", "cpu")
 
 
-def noisyweb(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from noisyweb.cli import main; main()", "train", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+def noisyweb(*arguments: str | Path, cwd: Path, command: str = "train") -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-c", "from noisyweb.cli import main; main()", command, *map(str, arguments)]
+    return subprocess.run(program, cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,16 @@ def test_a_run_from_start_to_finish(manifest: Path, tmp_path: Path) -> None:
     resumed = noisyweb("--manifest", manifest, "--method", "mentormix", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0
     assert lines[4] in resumed.stdout
+
+    final = json.loads((folder / "summary.json").read_text())["final_val_accuracy"]
+    evaluated = noisyweb(folder, "--json", cwd=tmp_path, command="eval")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert json.loads(evaluated.stdout)["accuracy"] == pytest.approx(
+        final, abs=1.5 / 24
+    )  # it trained in bfloat16, perhaps
+    exported = noisyweb(folder, "--out", "toy.ts", cwd=tmp_path, command="export-model")
+    assert exported.returncode == 0, exported.stderr
+    assert (tmp_path / "toy.ts").stat().st_size > 1_000_000
 
 
 def test_dry_run_prints_the_configuration_and_writes_nothing(manifest: Path, tmp_path: Path) -> None:
