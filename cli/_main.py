@@ -92,7 +92,6 @@ def noisyweb(
 for command in (
     build.build,
     train.train,
-    train_mentornet.train_mentornet,
     verify.verify,
     audit.audit,
     show.show,
@@ -101,11 +100,12 @@ for command in (
     crawl.crawl,
     dedup.dedup,
     export.export,
-    export_model.export_model,
     demo.demo,
 ):
     app.command()(one_line_errors(command))
 app.command("eval")(one_line_errors(eval_command.evaluate))
+app.command()(one_line_errors(export_model.export_model))
+app.command()(one_line_errors(train_mentornet.train_mentornet))
 
 labels = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Collect votes and work out verdicts.")
 labels.command("serve")(one_line_errors(label_serve.serve))

@@ -78,7 +78,7 @@ def train(
         typer.Option(help="MentorNet, MentorMix: closed-form, threshold, or a file of `noisyweb train-mentornet`."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="MentorMix: auto (the data's own noise), or one such as cifar100-40.")
+        str | None, typer.Option(help="MentorNet, MentorMix: auto (the data's own noise), or one such as cifar100-40.")
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="MentorMix: of Beta(alpha, alpha).")] = None,
     percentile: Annotated[float | None, typer.Option(help="MentorNet, MentorMix: of the moving average, 0..1.")] = None,
@@ -109,7 +109,7 @@ def train(
       noisyweb train --manifest builds/cars/red_noise_nl_0.4 --method mentormix
       noisyweb train --manifest builds/cars/red_noise_nl_0.4 --method standard --epochs 30 --seed 1
       noisyweb train --manifest builds/cars/red_noise_nl_0.4 --method mentormix --alpha 2 --dry-run
-      noisyweb train --manifest builds/cars/red_noise_nl_0.4 --method elr --option decay=0.9
+      noisyweb train --manifest builds/cars/red_noise_nl_0.4 --method elr --option beta=0.9
       noisyweb train --manifest builds/cifar10/blue_noise_nl_0.4 --recipe cifar10
     """
     from noisyweb.cli import _train_view as view

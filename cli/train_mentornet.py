@@ -48,15 +48,12 @@ def train_mentornet(
       noisyweb train-mentornet --run runs/cars-red-0.4-standard-s0 --percentile 0.6 --out mentor.safetensors
     """
     from noisyweb.cli._bars import bars
-    from noisyweb.errors import MissingExtraError, OutputError, TrainingError
+    from noisyweb.cli._extras import training_extra
+    from noisyweb.errors import OutputError, TrainingError
 
-    try:
+    with training_extra():
         from noisyweb.training.mentor_network import save_network
         from noisyweb.training.mentor_training import fit_error, train_mentor
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("torch", "safetensors"):
-            raise
-        raise MissingExtraError(error.name.partition(".")[0], "train", "training a MentorNet") from None
 
     sources = {"--curriculum": curriculum, "--rows": rows, "--run": run}
     named = [name for name, value in sources.items() if value is not None]
