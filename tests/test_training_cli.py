@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from noisyweb import plugins
+from noisyweb.cli.train import train
+from noisyweb.training.method import PACKAGE, load_method, parse_option
+from noisyweb.training.recipes import load_recipe
 from tests.toy_manifest import write_toy_manifest
 
 QUICK = ("--epochs", "2", "--batch-size", "16", "--image-size", "32", "--device", "cpu")
@@ -108,3 +113,20 @@ main()
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr == "noisyweb: training needs torch, which is not installed; pip install 'noisyweb[train]'\n"
+
+
+def test_what_the_help_and_the_page_name_is_there() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "training.md").read_text()
+    text = " ".join([str(train.__doc__), page])
+    named = re.findall(r"--method (\S+)(?: --option (\S+))?", text)
+    assert len(named) >= 5
+    for method, option in named:
+        load_method(method)
+        if option:
+            parse_option(method, option)
+    recipes = re.findall(r"--recipe ([a-z0-9-]+)", text)
+    assert recipes
+    for recipe in recipes:
+        load_recipe(recipe)
+    table = re.findall(r"^\| `([a-z-]+)` \|", page.split("## Methods")[1].split("A method is one file")[0], re.M)
+    assert sorted(table) == plugins.names(PACKAGE)
