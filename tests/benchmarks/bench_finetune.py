@@ -4,8 +4,8 @@
     PYTHONPATH=. python tests/benchmarks/bench_finetune.py --data ../shared/data/cifar10
 
 The weights are those of EfficientNet-Lite0 in that package (their licence is unclear: for experiments only), whose
-names are not timm's but whose order is. Prints a row for each run: validation accuracy at the peak and at the end, and the
-share of wrong labels that were memorised.
+names are not timm's but whose order is. Prints a row for each run: validation accuracy at the peak and at the end, and
+the share of wrong labels that were memorised.
 """
 
 from __future__ import annotations
