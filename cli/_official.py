@@ -39,9 +39,9 @@ def build_official_splits(
 
     official, told = open_official(dataset, clean, web)
     typer.echo(f"{dataset}: edition official (it has been fetched; {told})")
-    with builds_at(out, dataset) as place, bars() as progress:
+    with builds_at(out, dataset, overwrite) as place, bars() as progress:
         for built in build_official(official, kind, levels, out=place, overwrite=overwrite, progress=progress):
-            progress.say(summary(built))
+            progress.say(summary(built, out))
 
 
 def rebuild_official_split(frozen: Path, clean: Path | None, web: Path | None, out: str, overwrite: bool) -> None:
@@ -52,9 +52,9 @@ def rebuild_official_split(frozen: Path, clean: Path | None, web: Path | None, o
 
     known = read_frozen(frozen)
     official, _ = open_official(str(known.options["dataset"]), clean, web)
-    with builds_at(out, official.release.dataset) as place, bars() as progress:
+    with builds_at(out, official.release.dataset, overwrite) as place, bars() as progress:
         built = rebuild_official(known, official, out=place, overwrite=overwrite, progress=progress)
-        progress.say(f"{summary(built)}\n  the same bytes as {known.folder}")
+        progress.say(f"{summary(built, out)}\n  the same bytes as {known.folder}")
 
 
 def open_official(dataset: str, clean: Path | None, web: Path | None) -> tuple[OfficialEdition, str]:

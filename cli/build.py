@@ -144,11 +144,11 @@ def build(
     if open_set is not None:
         chosen = chosen.with_other(load_dataset(open_set))
     typer.echo(f"{chosen.name}: edition {chosen.edition} ({why})")
-    with builds_at(out, chosen.name) as place, bars() as progress:
+    with builds_at(out, chosen.name, overwrite) as place, bars() as progress:
         for built in build_levels(
             chosen, recipe, out=place, overwrite=overwrite, leak_check=leak_check, progress=progress
         ):
-            progress.say(summary(built))
+            progress.say(summary(built, out))
 
 
 def rebuild_frozen(
@@ -177,11 +177,11 @@ def rebuild_frozen(
         chosen = chosen.with_workspace(workspace)
     if open_set is not None:
         chosen = chosen.with_other(load_dataset(open_set))
-    with builds_at(out, chosen.name) as place, bars() as progress:
+    with builds_at(out, chosen.name, overwrite) as place, bars() as progress:
         built = rebuild(
             known, chosen, confusion=confusion, out=place, overwrite=overwrite, leak_check=leak_check, progress=progress
         )
-        progress.say(f"{summary(built)}\n  the same bytes as {known.folder}")
+        progress.say(f"{summary(built, out)}\n  the same bytes as {known.folder}")
 
 
 def chosen_levels(noise: Sequence[str], all_levels: bool) -> list[Decimal]:

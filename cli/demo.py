@@ -158,7 +158,7 @@ def _blend(definition: Path, out: Path, seed: int, progress: Bars) -> Built:
     levels = [parse_level(LEVEL)]
     dataset = read_definition(definition)
     *_, built = build(dataset, Recipe.of("red", levels, seed), out=out / "builds", progress=progress)
-    progress.say(summary(built))
+    progress.say(summary(built, str(out)))
     return built
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -517,7 +518,11 @@ def test_a_build_goes_to_a_bucket_whole(s3: S3Server, tiny: TinySet, noisyweb: P
     place = f"s3://{BUCKET}/built"
     done = noisyweb("build", "--dataset", tiny.toml, "--noise", "0.4", "--out", place)
     assert done.returncode == 0, done.stderr
+    assert f"{place}/tiny/red_noise_nl_0.4: 38 images, 15 wrong" in done.stdout
     assert f"{place}/tiny: uploaded" in done.stdout
+    assert tempfile.gettempdir() not in done.stdout
     assert verify(place_of(f"{place}/tiny/red_noise_nl_0.4")).num_wrong == 15
     again = noisyweb("build", "--dataset", tiny.toml, "--noise", "0.2", "--out", place)
     assert_refused(again, "it is there already")
+    over = noisyweb("build", "--dataset", tiny.toml, "--noise", "0.2", "--out", place, "--overwrite")
+    assert_refused(over, "--overwrite replaces builds on a disk only; delete those there, or name another URL")
