@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from noisyweb import plugins
+from noisyweb.cli._main import app
 from noisyweb.cli.train import train
 from noisyweb.training.method import PACKAGE, load_method, parse_option
 from noisyweb.training.recipes import load_recipe
@@ -86,9 +88,12 @@ def test_dry_run_prints_the_configuration_and_writes_nothing(manifest: Path, tmp
         (("--resume",), "no run to resume; train without --resume to begin one"),
     ],
 )
-def test_mistakes_are_one_line(manifest: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
-    done = noisyweb("--manifest", manifest, *arguments, cwd=tmp_path)
-    assert done.returncode == 2
+def test_mistakes_are_one_line(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["train", "--manifest", str(manifest), *arguments])
+    assert done.exit_code == 2, done.output
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
