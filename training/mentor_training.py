@@ -139,7 +139,7 @@ def fit_error(network: MentorNetwork, rows: TargetRows) -> FitError:
 @torch.no_grad()
 def _fill_unseen_percents(network: MentorNetwork, percent: Tensor) -> None:
     """Give percents that no row has the embedding of the nearest that one has; theirs are still random."""
-    seen = percent.unique()
+    seen = torch.bincount(percent).nonzero().squeeze(1)
     distance = (torch.arange(NUM_PERCENTS)[:, None] - seen[None, :]).abs()
     table = network.percent_embedding.weight
     table.copy_(table[seen[distance.argmin(1)]])
