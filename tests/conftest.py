@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from PIL import Image, ImageDraw
 
 from noisyweb.workspace import Workspace
 from tests.web import HostileWeb
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several workers share the cores; networks in tests are tiny
 
 REPO = Path(__file__).parents[1]
 SHARED = REPO.parent / "shared" / "data"

@@ -43,10 +43,17 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-def test_every_module_that_the_architecture_names_is_there() -> None:
+@pytest.mark.parametrize(
+    ("folder", "start", "end"),
+    [
+        ("noisyweb", "In reading order, the library:", "And training"),
+        ("training", "And training (`training/`):", "## Adding a part"),
+    ],
+)
+def test_every_module_that_the_architecture_names_is_there(folder: str, start: str, end: str) -> None:
     text = (REPO / "docs/architecture.md").read_text(encoding="utf-8")
-    table = text.split("In reading order, the library:")[1].split("## Adding a part")[0]
+    table = text.split(start)[1].split(end)[0]
     named = set(re.findall(r"`([a-z_]+/?)`", table))
-    found = {path.stem for path in (REPO / "noisyweb").glob("*.py")} - {"__init__"}
-    found |= {f"{path.name}/" for path in (REPO / "noisyweb").iterdir() if (path / "__init__.py").exists()}
+    found = {path.stem for path in (REPO / folder).glob("*.py")} - {"__init__"}
+    found |= {f"{path.name}/" for path in (REPO / folder).iterdir() if (path / "__init__.py").exists()}
     assert named == found

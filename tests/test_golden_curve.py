@@ -20,4 +20,4 @@ def test_twenty_steps(found: dict[str, list[float]], method: str) -> None:
     """Within what another processor's order of additions changes; a wrong step is off by far more."""
     golden = json.loads(GOLDEN.read_text())[method]
     assert len(golden) == 20
-    np.testing.assert_allclose(found[method], golden, rtol=2e-3)
+    np.testing.assert_allclose(found[method], golden, rtol=1e-3)

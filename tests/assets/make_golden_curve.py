@@ -34,7 +34,7 @@ def curves() -> dict[str, list[float]]:
                 epochs=4,
                 batch_size=16,
                 image_size=32,
-                lr=0.004,
+                lr=0.0005,
                 optimizer="sgd",
                 augmentation="strong",
                 precision="fp32",

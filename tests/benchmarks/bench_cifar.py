@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from cifar import manifests
 
 from noisyweb.errors import TrainingError
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--schedule", default="cosine")
     parser.add_argument("--weight-decay", type=float)
     parser.add_argument("--option", action="append", default=[], help="of a method: METHOD.NAME=VALUE")
+    parser.add_argument("--plot", type=Path, help="draw accuracy and memorisation by epoch into this PNG file")
     asked = parser.parse_args()
     ends = time.monotonic() + 60 * asked.minutes
     folders = manifests(asked.data, asked.out / f"data-{asked.images}", asked.noises.split(","), asked.images)
@@ -62,6 +64,8 @@ def main() -> None:
     except OutOfTime:
         print("out of time; run the same command again to go on", file=sys.stderr)
     print_table(asked, list(folders))
+    if asked.plot is not None:
+        plot(asked, list(folders))
 
 
 def one_run(asked: argparse.Namespace, manifest: Path, noise: str, method: str, seed: int, ends: float) -> None:
@@ -139,6 +143,35 @@ def print_table(asked: argparse.Namespace, noises: list[str]) -> None:
             cells.append(f"{100 * np.mean(known):.1f}" if known else "")
         speed = np.median([summary["images_per_s"] for summary in found])
         print(f"| {noise} | {method} | {len(found)} | {' | '.join(cells)} | {speed:,.0f} |")
+
+
+def plot(asked: argparse.Namespace, noises: list[str]) -> None:
+    """Validation accuracy, and the share of wrong labels that are predicted as given; means over the seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, len(noises), figsize=(5 * len(noises), 7), sharex=True, sharey="row", squeeze=False)
+    for column, noise in enumerate(noises):
+        for number, method in enumerate(asked.methods.split(",")):
+            folders = [folder_of(asked, noise, method, seed) for seed in range(asked.seeds)]
+            done = [pd.read_parquet(folder / "metrics.parquet") for folder in folders if RunFolder(folder).is_finished]
+            if not done:
+                continue
+            mean = pd.concat(done).groupby("epoch")[["val_accuracy", "train_accuracy_wrong"]].mean()
+            for row, name in enumerate(mean):
+                if mean[name].notna().any():
+                    axes[row, column].plot(100 * mean[name].dropna(), f"C{number}", label=method)
+        title = "labels of people (CIFAR-10N, worst)" if noise == "human" else f"symmetric noise {float(noise):.0%}"
+        axes[0, column].set_title(title)
+        axes[1, column].set_xlabel("epoch")
+    axes[0, 0].set_ylabel("validation accuracy, %")
+    axes[1, 0].set_ylabel("wrong labels predicted as given, %")
+    axes[0, 0].legend()
+    axes[1, 0].legend()
+    figure.tight_layout()
+    figure.savefig(asked.plot, dpi=110)
 
 
 def spread(values: list[float]) -> str:
