@@ -76,7 +76,7 @@ def facts_of(images: LabelledImages, num_validation: int, where: str) -> Facts:
         num_images=len(images),
         num_validation=num_validation,
         image_px=_median_side(images, where),
-        digest=_digest(images.class_names, images.ids, images.labels),
+        digest=digest_of(images.class_names, images.ids, images.labels),
     )
 
 
@@ -93,7 +93,8 @@ def _median_side(images: LabelledImages, where: str, num_sampled: int = 64) -> i
     return int(np.median(sides))
 
 
-def _digest(class_names: Sequence[str], ids: Sequence[str], labels: npt.NDArray[np.int32]) -> str:
+def digest_of(class_names: Sequence[str], ids: Sequence[str], labels: npt.NDArray[np.int32]) -> str:
+    """SHA-256 (hex) over classes, ids and labels: what makes a training set that one."""
     digest = hashlib.sha256("\0".join(class_names).encode())
     digest.update("\0".join(ids).encode("utf-8", "surrogatepass"))
     digest.update(np.ascontiguousarray(labels, dtype="<i4").tobytes())

@@ -21,7 +21,7 @@ import torch
 
 from noisyweb.errors import CorruptFileError, SourceError, TrainingError
 from noisyweb.manifest import open_manifest
-from noisyweb.training.facts import _digest as digest_of
+from noisyweb.training.facts import digest_of
 from noisyweb.training.mentor_network import NUM_PERCENTS
 from noisyweb.training.mentor_training import TargetRows
 from noisyweb.training.mentornet import percentile
