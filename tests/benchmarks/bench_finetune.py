@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--noise", default="0.4")
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--lr", type=float)
     parser.add_argument("--methods", default="standard,mentormix")
     asked = parser.parse_args()
     import_or_skip("timm")  # it imports torchvision, whose operators may be those of another torch
@@ -52,6 +53,7 @@ def main() -> None:
                 image_size=asked.image_size,
                 epochs=asked.epochs,
                 batch_size=32,
+                lr=asked.lr,
                 augmentation="crop",
                 eval_every=max(asked.epochs // 3, 1),
             )
