@@ -9,8 +9,8 @@ from noisyweb.errors import MissingExtraError
 
 
 @contextlib.contextmanager
-def training_extra() -> Iterator[None]:
-    """For imports of what needs torch.
+def training_extra(purpose: str = "training") -> Iterator[None]:
+    """For imports of what needs torch, for a purpose.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -21,4 +21,4 @@ def training_extra() -> Iterator[None]:
         missing = (error.name or "").partition(".")[0]
         if missing not in ("torch", "safetensors"):
             raise
-        raise MissingExtraError(missing, "train", "training") from None
+        raise MissingExtraError(missing, "train", purpose) from None

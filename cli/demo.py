@@ -163,13 +163,11 @@ def _blend(definition: Path, out: Path, seed: int, progress: Bars) -> Built:
 
 
 def _train(folder: Path, method: str, out: Path, seed: int, epochs: int, progress: Bars) -> dict[str, Any]:
-    from noisyweb.errors import MissingExtraError
+    from noisyweb.cli._extras import training_extra
 
-    try:
+    with training_extra("the training at the end of the demo"):
         from noisyweb.training.config import Wishes
         from noisyweb.training.run import make_plan, run
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "train", "the training at the end of the demo") from error
     wishes = Wishes(method=method, epochs=epochs, seed=seed, image_size=48, device="cpu")
     plan = make_plan(folder, wishes, out=out / "runs" / method)
 

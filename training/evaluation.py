@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -29,16 +30,13 @@ class Evaluation(NamedTuple):
 @torch.no_grad()
 def evaluate(student: Student, images: Images, num_classes: int) -> Evaluation:
     """Loss and accuracy, in eval mode; waits for the device once, at the end."""
-    was_training = student.network.training
-    student.network.eval()
     device = images.labels.device
     loss = torch.zeros((), dtype=torch.float64, device=device)
     right = torch.zeros(num_classes, dtype=torch.int64, device=device)
-    for rows, pixels in images.batches(in_order(images), BATCH):
-        logits, labels = student(to_float(pixels)), images.labels[rows]
+    for rows, logits in _logits(student, images):
+        labels = images.labels[rows]
         loss += F.cross_entropy(logits, labels, reduction="sum")
         right.index_add_(0, labels, (logits.argmax(1) == labels).long())
-    student.network.train(was_training)
     size = torch.zeros_like(right).index_add_(0, images.labels, torch.ones_like(images.labels)).cpu().numpy()
     found = right.cpu().numpy()
     with np.errstate(invalid="ignore"):
@@ -49,10 +47,16 @@ def evaluate(student: Student, images: Images, num_classes: int) -> Evaluation:
 @torch.no_grad()
 def survey(student: Student, images: Images) -> Tensor:
     """The cross-entropy of every row with its given label, [N], in eval mode."""
+    losses = torch.empty(len(images.labels), device=images.labels.device)
+    for rows, logits in _logits(student, images):
+        losses[rows] = F.cross_entropy(logits, images.labels[rows], reduction="none")
+    return losses
+
+
+def _logits(student: Student, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows [B] and their logits [B, K], in eval mode; afterwards the network is in the mode that it was in."""
     was_training = student.network.training
     student.network.eval()
-    losses = torch.empty(len(images.labels), device=images.labels.device)
     for rows, pixels in images.batches(in_order(images), BATCH):
-        losses[rows] = F.cross_entropy(student(to_float(pixels)), images.labels[rows], reduction="none")
+        yield rows, student(to_float(pixels))
     student.network.train(was_training)
-    return losses
