@@ -26,6 +26,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 from PIL import Image
+from records import record_batch
 
 from noisyweb.manifest import manifest_schema, write_shards
 
@@ -112,12 +113,7 @@ def batch(schema: pa.Schema, rows: range, rng: np.random.Generator) -> pa.Record
         "noise": ["none"] * len(data),
         "source": ["clean"] * len(data),
     }
-    nothing = pa.nulls(len(data))
-    arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else nothing.cast(field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return record_batch(schema, columns)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ network out on both sides. The bound is 3 forwards of 2 FLOP a multiplication an
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import os
 import random
@@ -21,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
+from records import record_batch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -182,8 +183,6 @@ def multiplications(network: nn.Module, side: int, device: torch.device) -> int:
 
 def write(folder: Path, num: int, side: int) -> None:
     """A manifest of random pictures, as PNG."""
-    import io
-
     folder.mkdir(parents=True)
     info = {"dataset": "random", "title": "Random", "edition": "drawn", "kind": "clean", "level": "0", "seed": 0}
     schema = manifest_schema(CLASSES, {**info, "split": "train"})
@@ -203,11 +202,7 @@ def write(folder: Path, num: int, side: int) -> None:
         "noise": ["none"] * num,
         "source": ["clean"] * num,
     }
-    arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(num, field.type)
-        for field in schema
-    ]
-    write_shards(folder, "train", schema, iter([pa.RecordBatch.from_arrays(arrays, schema=schema)]))
+    write_shards(folder, "train", schema, iter([record_batch(schema, columns)]))
 
 
 if __name__ == "__main__":
