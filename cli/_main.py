@@ -31,6 +31,7 @@ from noisyweb.cli import (
     label_status,
     label_vision,
     show,
+    study,
     train,
     train_mentornet,
     verify,
@@ -92,6 +93,7 @@ def noisyweb(
 for command in (
     build.build,
     train.train,
+    study.study,
     verify.verify,
     audit.audit,
     show.show,
