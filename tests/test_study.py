@@ -133,9 +133,7 @@ def test_jobs_time_limit_failures_and_more_seeds(root: Path, tmp_path: Path, noi
 
     refused(arguments(root, out, "--lr", 0.1), "begun with lr not given", "now it is 0.1")
     (root / "red_noise_nl_0.25").rename(tmp_path / "away")
-    assert_refused(
-        noisyweb(*arguments(root, out, "--kinds", "red", "--levels", "0.25")), "no training manifest of what"
-    )
+    refused(arguments(root, out, "--kinds", "red", "--levels", "0.25"), "no training manifest of what is asked for")
     write_toy_manifest(tmp_path / "new", level=0.25, kind="red", seed=5)
     (tmp_path / "new" / "toy" / "red_noise_nl_0.25").rename(root / "red_noise_nl_0.25")
     refused(arguments(root, out), "begun on another red_noise_nl_0.25")
