@@ -216,6 +216,30 @@ def test_a_claim_of_a_dead_process_is_free(tmp_path: Path) -> None:
     assert try_claim(tmp_path, "cell") is None  # of other machines nobody knows
 
 
+def test_fine_tuned_cells_join_a_study(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    few = ("--methods", "standard", "--kinds", "red", "--levels", "0.25", "--seeds", 1)
+    done = CliRunner().invoke(app, arguments(root, out, *few))
+    assert done.exit_code == 0, done.output
+    weights = out / "runs" / "red_0.25_standard_small_scratch_s0" / "model.safetensors"
+    tuned = ("--starts", "fine-tuned", "--weights", weights, "--tuned", "epochs=2")
+    done = CliRunner().invoke(app, arguments(root, out, *few, *tuned))
+    assert done.exit_code == 0, done.output
+    assert "2 of 2 runs done" in done.output or "1 of 1 runs done" in done.output
+    first, second = pq.read_table(out / "cells.parquet").sort_by("start").to_pylist()
+    assert (first["start"], first["epochs"]) == ("fine-tuned", 2)
+    assert (second["start"], second["epochs"]) == ("scratch", 3)
+    config = json.loads((out / first["run"] / "config.json").read_text())["train"]
+    scratch = json.loads((out / second["run"] / "config.json").read_text())["train"]
+    assert config["weights"] == str(weights)
+    assert config["new_head"]
+    assert config["lr"] == pytest.approx(scratch["lr"] / 10)
+    refused(arguments(root, out, *few, *tuned[:-1], "epochs=4"), "begun with epochs 2", "now it is 4")
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(weights.read_bytes() + b" ")
+    refused(arguments(root, out, *few, "--starts", "fine-tuned", "--weights", other, *tuned[-2:]), "weights of small")
+
+
 def test_cells_of_one_name_are_refused(tmp_path: Path) -> None:
     from decimal import Decimal
 

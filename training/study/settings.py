@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from noisyweb.atomic import replacing_file
+from noisyweb.atomic import disk_errors, replacing_file
 from noisyweb.data import NoisyImages
 from noisyweb.errors import CorruptFileError, OutputError, TrainingError
 from noisyweb.training.config import Wishes
@@ -106,33 +108,35 @@ class StudyFolder:
             OutputError: the folder holds something else.
             NoisywebError: the settings cannot be used.
         """
-        asked = _record(settings)
-        if self.exists:
-            saved = self.read()
-            _check_same(self.path, saved["settings"], asked)
-            self.pins, self.digests = dict(saved["pins"]), dict(saved["data"])
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        asked = _record(settings, cells)
+        pins = pinned(settings, cells)  # checks every option, too, before anything is trained
+        digests = _digests(cells)
+        if not self.exists and self.path.exists() and (not self.path.is_dir() or _others(self.path)):
             raise OutputError(f"{self.path}: holds something else than a study; name another folder with --out")
-        digests = {cell.data.folder.name: "" for cell in cells}
-        for cell in cells:
-            name = cell.data.folder.name
-            if not digests[name]:
-                images = NoisyImages(cell.data.folder)
-                digests[name] = digest_of(images.class_names, images.ids, images.labels)
-        for name, digest in digests.items():
-            if self.digests.get(name, digest) != digest:
-                raise TrainingError(
-                    f"{self.path}: this study was begun on another {name}, with other images or labels; "
-                    "name another folder with --out"
-                )
-        pins = pinned(
-            settings, cells
-        )  # resolves each method, so that its options are checked before anything is trained
-        if pins.keys() - self.pins.keys() or digests.keys() - self.digests.keys():
-            self.pins, self.digests = {**pins, **self.pins}, {**digests, **self.digests}
-            content = {"settings": asked, "pins": self.pins, "data": self.digests}
-            with replacing_file(self.path / STUDY_FILE) as temporary:
-                temporary.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        with self._alone():
+            saved = self.read() if self.exists else {"settings": {}, "pins": {}, "data": {}}
+            _check_same(self.path, saved["settings"], asked)
+            for name, digest in digests.items():
+                if saved["data"].get(name, digest) != digest:
+                    raise TrainingError(
+                        f"{self.path}: this study was begun on another {name}, with other images or labels; "
+                        "name another folder with --out"
+                    )
+            self.pins, self.digests = {**pins, **saved["pins"]}, {**digests, **saved["data"]}
+            content = {"settings": _joined(saved["settings"], asked), "pins": self.pins, "data": self.digests}
+            if content != saved:
+                with replacing_file(self.path / STUDY_FILE) as temporary:
+                    temporary.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other process opens the study."""
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("w")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def read(self) -> dict[str, Any]:
         """What study.json says.
@@ -158,17 +162,40 @@ class StudyFolder:
         return self.path / "runs" / cell.key
 
 
+def _others(path: Path) -> bool:
+    return any(not entry.name.startswith(".") for entry in path.iterdir())
+
+
+def _digests(cells: Sequence[Cell]) -> dict[str, str]:
+    found = {}
+    for data in {cell.data.folder.name: cell.data for cell in cells}.values():
+        images = NoisyImages(data.folder)
+        found[data.folder.name] = digest_of(images.class_names, images.ids, images.labels)
+    return found
+
+
 def _place(cell: Cell) -> str:
     return f"{cell.start} {cell.model}"
 
 
-def _record(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON has them; the device is each machine's own affair."""
-    content = dataclasses.asdict(settings)
-    for part in ("wishes", "tuned"):
-        content[part] = {name: value for name, value in content[part].items() if value is not None and name != "device"}
-    content["weights"] = {model: _sha256(Path(file)) for model, file in settings.weights.items()}  # wherever they lie
-    return dict(json.loads(json.dumps(content, sort_keys=True, default=str)))
+def _record(settings: Settings, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+    """The settings that matter to these cells, as JSON has them; the device is each machine's own affair."""
+    content: dict[str, dict[str, Any]] = {
+        "settings": {**_wished(settings.wishes), "recipe": settings.recipe},
+        "options": {cell.method: dict(settings.options.get(cell.method, {})) for cell in cells},
+    }
+    if any(cell.start == FINE_TUNED for cell in cells):
+        content["fine-tuned settings"] = _wished(settings.tuned)
+        content["weights"] = {
+            cell.model: _sha256(Path(settings.weights.get(cell.model, settings.weights.get("", ""))))
+            for cell in cells
+            if cell.start == FINE_TUNED
+        }
+    return content
+
+
+def _wished(wishes: Wishes) -> dict[str, Any]:
+    return {name: getattr(wishes, name) for name in PINNED}
 
 
 def _sha256(file: Path) -> str:
@@ -181,18 +208,21 @@ def _sha256(file: Path) -> str:
         ) from None
 
 
-def _check_same(path: Path, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    for part in asked:
-        if saved.get(part) == asked[part]:
-            continue
-        before, now = saved.get(part), asked[part]
-        if isinstance(before, dict) and isinstance(now, dict):
-            name = next(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))
-            part, before, now = name, before.get(name), now.get(name)
-        raise TrainingError(
-            f"{path}: this study was begun with {part} {_said(before)}, and now it is {_said(now)}; "
-            "ask for the same, or name another folder with --out"
-        )
+def _check_same(path: Path, saved: Mapping[str, Any], asked: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check what both tell of; methods and networks that are new are free."""
+    for part, values in asked.items():
+        for name, now in values.items():
+            before = saved.get(part, {}).get(name, now)
+            if before != now:
+                what = {"options": f"options of {name}", "weights": f"weights of {name}"}.get(part, name)
+                raise TrainingError(
+                    f"{path}: this study was begun with {what} {_said(before)}, and now it is {_said(now)}; "
+                    "ask for the same, or name another folder with --out"
+                )
+
+
+def _joined(saved: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {part: {**saved.get(part, {}), **asked.get(part, {})} for part in {**saved, **asked}}
 
 
 def _said(value: Any) -> str:
