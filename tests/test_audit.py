@@ -151,6 +151,14 @@ def test_votes_against_verdicts(builds: Path) -> None:
     assert "wrong though most annotators said yes" in fault.message
 
 
+def test_votes_decide_nothing_where_the_true_class_is_known(builds: Path) -> None:
+    """A flipped label is wrong, also where one annotator had made the same mistake."""
+    folder = builds / "blue_noise_nl_0.6"
+    rows = pq.read_table(next(folder.glob("train-*.parquet"))).to_pydict()
+    rewrite(folder, votes_yes=[1 - clean for clean in rows["is_clean"]], votes_total=[1] * len(rows["is_clean"]))
+    assert AuditReport.of(read_manifests(folder)).faults == ()
+
+
 def test_leaks_by_pixels(tiny: TinySet, tmp_path: Path) -> None:
     """A validation image, recompressed, among the training images: another id, the same picture."""
     train, val = tiny.toml.parent / "train/ant/000.jpg", tiny.toml.parent / "val/ant/000.jpg"

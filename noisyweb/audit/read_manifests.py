@@ -71,14 +71,14 @@ def _claims(
     by_labels = wrong_by_labels(given, true)
     yes = rows.column("votes_yes").fill_null(UNKNOWN).to_numpy()
     total = rows.column("votes_total").fill_null(UNKNOWN).to_numpy()
-    is_human = np.array(rows.column("noise").to_pylist()) == "human"
-    most_yes = (total > 0) & (2 * yes > total) & ~is_human
-    most_no = (total > 0) & (2 * yes < total) & ~is_human
+    asked = (total > 0) & (true < 0)  # where the true class is known, votes do not decide
+    most_yes = asked & (2 * yes > total)
+    most_no = asked & (2 * yes < total)
     against = {
         "wrong though its label is its true class": ~clean & (by_labels == 0),
         "right though its label is not its true class": clean & (by_labels == 1),
         "wrong though most annotators said yes": ~clean & most_yes,
-        "right though most annotators said no": clean & most_no & (true < 0),
+        "right though most annotators said no": clean & most_no,
     }
     return tuple(
         Finding(

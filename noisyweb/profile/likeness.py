@@ -115,8 +115,8 @@ def _measure(scored: _Scored, seed: int) -> tuple[Measure, Measure]:
         float(value),
         *interval,
         at_chance,
-        f"Wrong images come {share(value)} of the way from images of other classes (0 %) to right images of the class "
-        f"that they are labelled with (100 %); {beside}.",
+        f"Wrong images come {share(value)} of the way from images of other classes (0%) to right images of the class "
+        f"that they are labelled with (100%); {beside}.",
         reference_low=low,
         reference_high=high,
         details=details,
@@ -129,7 +129,7 @@ def _measure(scored: _Scored, seed: int) -> tuple[Measure, Measure]:
         *interval,
         at_chance,
         f"A wrong image is nearer to its given class than a right image of another class is in {share(nearer)} of all "
-        f"pairs; 50 % would be chance, {against_blue(interval, (low, high))}.",
+        f"pairs; 50% would be chance, {against_blue(interval, (low, high))}.",
         reference_low=low,
         reference_high=high,
         details=details,

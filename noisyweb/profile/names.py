@@ -87,7 +87,7 @@ def names(rows: ProfileRows, hierarchy: Path | None, seed: int) -> Measure:
         value,
         *interval,
         at_chance,
-        f"The given class {what} the true class than another class is in {share(value)} of all pairs{aside}; 50 % "
+        f"The given class {what} the true class than another class is in {share(value)} of all pairs{aside}; 50% "
         f"would be chance, {against_blue(interval, (low, high))}. Known for {len(known):,} of {num_wrong:,} "
         "wrong rows.",
         reference_low=low,

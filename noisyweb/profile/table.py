@@ -23,7 +23,7 @@ def _at_length(profile: Profile) -> Iterator[str]:
     what = f"{profile.kind} noise at {profile.level}" if profile.kind else "no noise asked for"
     yield printable(f"{profile.folder}: {profile.title}, {what}")
     yield f"{profile.num_rows:,} rows, {profile.num_wrong:,} wrong"
-    yield f"  {'':26} {'value':>7}  {'95 % interval':>16}  {'blue noise gives':>16}"
+    yield f"  {'':26} {'value':>7}  {'95% interval':>16}  {'blue noise gives':>16}"
     for measure in profile.measures:
         yield f"  {measure.title:26} {_number(measure.value):>7}  {_interval(measure):>16}  {_blue(measure):>16}"
     for measure in profile.measures:

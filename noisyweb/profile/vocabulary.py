@@ -14,7 +14,7 @@ from noisyweb.profile.measure import Measure, unknown
 from noisyweb.profile.rows import UNKNOWN, ProfileRows
 from noisyweb.profile.words import share
 
-_FLIPPED = "Blue noise gives 0 %: a flipped label hides a class of the vocabulary."
+_FLIPPED = "Blue noise gives 0%: a flipped label hides a class of the vocabulary."
 
 
 def vocabulary(rows: ProfileRows, is_drawn: bool) -> Measure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def share(value: float) -> str:
     """A share in per cent, with a digit more where it is small."""
-    return f"{value:.1%}".replace("%", " %") if abs(value) < 0.1 else f"{value:.0%}".replace("%", " %")
+    return f"{value:.1%}" if abs(value) < 0.1 else f"{value:.0%}"
 
 
 def against_blue(interval: tuple[float, float], blue: tuple[float, float]) -> str:

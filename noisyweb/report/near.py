@@ -34,9 +34,12 @@ class Place:
     source: str
 
     @property
-    def class_name(self) -> str:
-        """What the row's label says; hostile text."""
-        return str(self.images.class_names[self.images.labels[self.row]])
+    def shows(self) -> str:
+        """Its true class, or what it is given as where nobody knows that; hostile text."""
+        names, true = self.images.class_names, int(self.images.true_labels[self.row])
+        if true >= 0 or self.images.is_clean[self.row]:
+            return str(names[true if true >= 0 else self.images.labels[self.row]])
+        return f"given as {names[self.images.labels[self.row]]}"
 
 
 @dataclass(frozen=True)

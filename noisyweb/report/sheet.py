@@ -60,17 +60,19 @@ class PairOf:
     right: Tile
 
 
-def class_sheet(strips: Sequence[Strip], columns: int = COLUMNS, max_lines: int = 4) -> Image.Image:
-    """Strips below each other, ``columns`` pictures a line, ``max_lines`` of words below each."""
+def class_sheet(title: str, strips: Sequence[Strip], columns: int = COLUMNS, max_lines: int = 4) -> Image.Image:
+    """Strips below each other under a title, ``columns`` pictures a line, ``max_lines`` of words below each."""
     plans = [(strip, _heights(strip.tiles, columns, PICTURE, max_lines)) for strip in strips]
-    height = MARGIN + sum(_TITLE_PX + 10 + sum(heights) for _, heights in plans)
+    head = _TITLE_PX + 10
+    height = MARGIN + head + sum(head + sum(heights) for _, heights in plans)
     width = 2 * MARGIN + columns * (PICTURE + GAP) - GAP
     sheet = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(sheet)
-    y = MARGIN
+    _text(pen, (MARGIN, MARGIN), title, _TITLE_PX + 1, INK, width - 2 * MARGIN)
+    y = MARGIN + head
     for strip, heights in plans:
         _text(pen, (MARGIN, y), strip.title, _TITLE_PX, strip.colour, width - 2 * MARGIN)
-        y += _TITLE_PX + 10
+        y += head
         for line, line_height in enumerate(heights):
             for column, tile in enumerate(strip.tiles[line * columns : (line + 1) * columns]):
                 _tile(sheet, pen, tile, (MARGIN + column * (PICTURE + GAP), y), PICTURE, max_lines)

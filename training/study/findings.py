@@ -143,7 +143,7 @@ def _architectures(done: pd.DataFrame, start: str) -> Iterator[Finding]:
         if found is not None:
             said = (
                 f"Pearson's correlation over {found.num} networks is {found.value:.2f} "
-                f"(95 % interval {found.low:.2f} to {found.high:.2f})."
+                f"(95% interval {found.low:.2f} to {found.high:.2f})."
             )
         missing = f"at least four --models trained with {PLAIN} at level 0 and under {kind} noise"
         yield _answered("architectures", question, found, 1, said, numbers, missing)
@@ -198,7 +198,7 @@ def _common_levels(noisy: pd.DataFrame, what: str) -> list[float]:
 
 
 def _each_level(pairs: pd.DataFrame) -> str:
-    return ", ".join(f"{100 * one['gain'].mean():+.1f} at {100 * level:g} %" for level, one in _levels(pairs))
+    return ", ".join(f"{100 * one['gain'].mean():+.1f} at {100 * level:g}%" for level, one in _levels(pairs))
 
 
 def _levels(pairs: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
@@ -218,7 +218,7 @@ def _finding(
     said = ""
     if mean is not None:
         said = (
-            f"{claim}: {100 * mean.value:+.1f} points (95 % interval {100 * mean.low:+.1f} to {100 * mean.high:+.1f}, "
+            f"{claim}: {100 * mean.value:+.1f} points (95% interval {100 * mean.low:+.1f} to {100 * mean.high:+.1f}, "
             f"{mean.num} seeds; {each_level})."
         )
     return _answered(name, question, mean, sign, said, numbers, missing)

@@ -12,6 +12,7 @@ from noisyweb.consensus.agreement import Agreement, agreement
 from noisyweb.consensus.annotators import annotators
 from noisyweb.consensus.settings import read_settings
 from noisyweb.consensus.tally import tally
+from noisyweb.report.bars import beside
 from noisyweb.report.inputs import ReportInputs
 from noisyweb.report.section import Figure, Section, Table
 from noisyweb.report.style import CLEAN, PALE, SERIES, WRONG, label, new_figure, percent_axis, plain
@@ -120,7 +121,7 @@ def _splits(yes: np.ndarray, total: np.ndarray, states: Sequence[str], what: str
         axes.barh(names, counts[name], left=left, color=_VERDICTS[name], label=name, height=0.7)
         left += counts[name]
     for place, count in enumerate(left.tolist()):
-        axes.text(count, place, f" {count:,}", va="center")
+        beside(axes, f"{count:,}", count, place)
     axes.set_xlim(0, 1.18 * max(1, left.max()))
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")

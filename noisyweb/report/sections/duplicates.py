@@ -211,13 +211,13 @@ def _pairs(
         {
             "bits": [pair[0] for pair in found],
             "train_id": [pair[1] for pair in found],
-            "train_class": [train.places[pair[1]].class_name for pair in found],
+            "train_class": [train.places[pair[1]].shows for pair in found],
             "train_source": [train.places[pair[1]].source for pair in found],
             "other_id": [pair[2] for pair in found],
-            "other_class": [others.places[pair[2]].class_name for pair in found],
+            "other_class": [others.places[pair[2]].shows for pair in found],
         }
     )
-    caption = f"{title}, no image twice; below each its class and where it is from."
+    caption = f"{title}, no image twice; below each its true class and where it is from."
     return [Figure(f"duplicates-{name}", caption, pair_sheet(pairs), data, "jpeg")]
 
 
@@ -225,7 +225,7 @@ def _tile(place: Place, frame: str, role: str) -> Tile:
     [data] = encoded(place.images, [place.row])
     with pillow_in_bounds():
         picture = thumbnail(data, PAIR_PICTURE)
-    return Tile(picture, [place.class_name, role or f"training, {place.source}"], frame)
+    return Tile(picture, [place.shows, role or f"training, {place.source}"], frame)
 
 
 def _table(compared: Sequence[_Compared], radius: int) -> Table:

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from noisyweb.funnel import STEPS, by_class, total
 from noisyweb.question_index import QuestionIndex
 from noisyweb.reasons import FINAL, PASSING
+from noisyweb.report.bars import beside
 from noisyweb.report.inputs import ReportInputs, ReportManifest
 from noisyweb.report.section import Figure, Fold, Section, Table
-from noisyweb.report.style import PALE, SERIES, kind_colours, label, new_figure, plain
+from noisyweb.report.style import SERIES, kind_colours, label, new_figure, plain
 from noisyweb.votes import questions
 from noisyweb.workspace import Workspace
 
@@ -179,7 +180,8 @@ def _bars(bars: Sequence[tuple[str, int, str]]) -> Drawing:
     for place, (name, num, colour) in enumerate(bars):
         axes.barh(place + 0.18, num, height=0.42, color=colour)
         axes.text(0, place - 0.2, label(name), va="center")
-        axes.text(num, place + 0.18, f" {num:,}{f'  {num / top:.1%}' if place else ''}", va="center", color=PALE)
+        share = f" ({num / top:.1%})" if place else ""
+        beside(axes, f"{num:,}{share}", num, place + 0.18)
     axes.set_yticks([])
     axes.set_ylim(len(bars) - 0.4, -0.5)
     axes.set_xlim(0, 1.25 * max(num for _, num, _ in bars))

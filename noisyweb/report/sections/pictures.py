@@ -20,7 +20,7 @@ from noisyweb.report.style import CLEAN, kind_colours
 ORDER = 40
 TITLE = "Contact sheets"
 
-OPEN_CLASSES = 3
+OPEN_CLASSES = 4
 """Classes shown without a click; all are if there are no more than these and one."""
 OPEN_IMAGES, FOLDED_IMAGES = 2 * COLUMNS, 4
 """Of each strip."""
@@ -176,7 +176,7 @@ def _figure(
         tables.append(_data(table, shown, names))
         credits = "; ".join(", ".join(printable(word, 60) for word in below) for below in words if below)
         said.append(f"{shown.title}{f' ({credits})' if credits and not is_open else ''}")
-    sheet = class_sheet(strips, COLUMNS if is_open else FOLDED_IMAGES)
+    sheet = class_sheet(names[label], strips, COLUMNS if is_open else FOLDED_IMAGES)
     return Figure(
         f"pictures-{label:04d}",
         f"{printable(names[label])}: {'; '.join(said)}.",

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from noisyweb.licenses import TYPES, from_text
+from noisyweb.report.bars import beside
 from noisyweb.report.inputs import ReportInputs
 from noisyweb.report.section import Figure, Section, Table
 from noisyweb.report.style import PALE, SERIES, WRONG, label, new_figure, plain
@@ -114,7 +115,7 @@ def _bars(data: pa.Table) -> Drawing:
         axes.barh(places, counts, left=left, height=0.7, color=_COLOURS[source], label=source)
         left += counts
     for place, count in enumerate(left.tolist()):
-        axes.text(count, place, f" {count:,}", va="center")
+        beside(axes, f"{count:,}", count, place)
     axes.set_yticks(places, names)
     axes.set_xlim(0, 1.18 * max(1, left.max()))
     axes.set_ylim(len(names) - 0.4, -0.6)
