@@ -303,6 +303,21 @@ def test_levels_that_are_not_nested_and_classes_that_are_missing() -> None:
     assert report.faults == []
 
 
+@pytest.mark.parametrize("asked", ["0.1", "0.15", "0.2", "0.3", "0.4", "0.5"])
+@pytest.mark.parametrize(("off", "severity"), [(10, "warning"), (-10, "warning"), (11, "fault"), (-11, "fault")])
+def test_a_level_is_a_fault_from_more_than_one_point_off(asked: str, off: int, severity: str) -> None:
+    """Exactly one point is a warning at every level, whatever floats make of the difference."""
+    num = 1_000
+    true = np.arange(num) % 4
+    given_labels = true.copy()
+    moved = int(Decimal(asked) * num) + off
+    given_labels[:moved] = (true[:moved] + 1) % 4
+    ids = [str(row) for row in range(num)]
+    one = AuditSet("x", ids, given_labels, true, wrong_by_labels(given_labels, true), "pair", Decimal(asked))
+    report = AuditReport.of(AuditInput("x", ["a", "b", "c", "d"], [one]))
+    assert [f.severity for f in report.findings if f.check == "level"] == [severity]
+
+
 def test_the_plot_shows_sound_and_unsound_sets(tmp_path: Path) -> None:
     root = make_release(tmp_path / "dataset_no_images", sets=["mini-imagenet"], faults=["wrong-level"]).folder
     image = draw(list(audited(root).values()))

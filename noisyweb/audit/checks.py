@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from noisyweb.audit.rows import AuditInput, AuditSet, Finding, Severity, some
 from noisyweb.audit.slips import slipped
 from noisyweb.levels import level_text, num_wrong
 
-TOLERANCE = 0.01
+TOLERANCE = Fraction(1, 100)
 """How far the realised level may be from the one asked for before a set is unsound; nearer ones are told."""
 
 NEAR_CHANCE = 0.9
@@ -110,7 +111,8 @@ def level(one: AuditSet, audited: AuditInput, is_from_all: bool) -> Iterator[Fin
     if not off:
         return
     chance = (len(audited.class_names) - 1) / max(len(audited.class_names), 1)
-    severity: Severity = "fault" if is_from_all or abs(realised - asked) > TOLERANCE else "warning"
+    gap = abs(Fraction(one.num_wrong, known) - Fraction(one.asked))
+    severity: Severity = "fault" if is_from_all or gap > TOLERANCE else "warning"
     message = (
         f"{level_text(one.asked)} was asked for, {realised:.2%} is realised: {one.num_wrong:,} of {known:,} rows are "
         f"wrong, {expected:,} should be"
