@@ -8,7 +8,7 @@ alone. Nothing is deleted.
 Copies by the hash: within 32 of 256 bits. Measured: of 297 web photographs, copies resized to 0.25-2x, recompressed
 down to JPEG quality 10, blurred, greyed or of mild gamma lie at most 24 bits away; the nearest two different
 photographs are 92 bits apart. Among 10,000 CIFAR-10 images every one of the 19 pairs within 48 bits is the same
-picture. The nearest two of 8,232 drawn cars are 36 bits apart. Other copies are found by their views
+picture. Drawn cars are more alike than photographs. Other copies are found by their views
 (`noisyweb.copies`); docs/benchmarks.md has what each transformation costs.
 """
 

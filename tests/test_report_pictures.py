@@ -95,7 +95,7 @@ def test_many_classes_are_folded_and_told(tmp_path: Path) -> None:
     assert isinstance(fold, Fold)
     assert len(shown) == pictures.OPEN_CLASSES
     assert len(fold.blocks) == 12 - len(shown)
-    assert "say yes, by" in fold.blocks[0].caption
+    assert "of 3 yes, by" in fold.blocks[0].caption
     others = pictures.draw(open_inputs(tmp_path, seed=1)).blocks[:-1]
     assert [one.name for one in others] != [one.name for one in shown]
 
@@ -189,9 +189,9 @@ def test_the_map_tells_apart_what_looks_apart(tmp_path: Path) -> None:
     section = map.draw(open_inputs(tmp_path))
     assert "red 50%: 100.0% and 0.0%, a difference of +100.0 points" in section.lead
     again = map.draw(open_inputs(tmp_path))
-    assert data_of(again, "map") == data_of(section, "map")
+    assert data_of(again, "map-1") == data_of(section, "map-1")
     assert render.png(again.blocks[0].picture) == render.png(section.blocks[0].picture)
-    points = data_of(section, "map").to_pylist()
+    points = data_of(section, "map-1").to_pylist()
     assert len({row["image_id"] for row in points}) == 60
     assert sum(not row["is_clean"] for row in points) == 30
 

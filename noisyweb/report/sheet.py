@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from noisyweb.gallery_draw import printable
 from noisyweb.report.style import GRID, INK, PALE, PAPER, WIDTH_PX
 
-PICTURE, GAP, MARGIN = 84, 6, 8  # pixels
+PICTURE, GAP, MARGIN = 80, 8, 8  # pixels
 COLUMNS = (WIDTH_PX - 2 * MARGIN + GAP) // (PICTURE + GAP)
 """Pictures that fill the width of a chart."""
 PAIR_PICTURE = 104

@@ -12,10 +12,9 @@ from noisyweb.consensus.agreement import Agreement, agreement
 from noisyweb.consensus.annotators import annotators
 from noisyweb.consensus.settings import read_settings
 from noisyweb.consensus.tally import tally
-from noisyweb.report.bars import beside
 from noisyweb.report.inputs import ReportInputs
 from noisyweb.report.section import Figure, Section, Table
-from noisyweb.report.style import CLEAN, PALE, SERIES, WRONG, label, new_figure, percent_axis, plain
+from noisyweb.report.style import CLEAN, PALE, SERIES, WRONG, beside, label, new_figure, percent_axis, plain
 from noisyweb.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 from noisyweb.funnel import STEPS, by_class, total
 from noisyweb.question_index import QuestionIndex
 from noisyweb.reasons import FINAL, PASSING
-from noisyweb.report.bars import beside
 from noisyweb.report.inputs import ReportInputs, ReportManifest
 from noisyweb.report.section import Figure, Fold, Section, Table
-from noisyweb.report.style import SERIES, kind_colours, label, new_figure, plain
+from noisyweb.report.style import SERIES, beside, kind_colours, label, new_figure, plain
 from noisyweb.votes import questions
 from noisyweb.workspace import Workspace
 
@@ -73,9 +72,9 @@ def draw(inputs: ReportInputs) -> Section:
     data = pa.table({"step": [name for name, _, _ in bars], "images": [num for _, num, _ in bars]})
     caption = "Images at each step; one found for several classes counts once for each."
     blocks: list[Figure | Table | Fold | str] = [Figure("funnel", caption, _bars(bars), data)]
-    told = [(one.step, one.reason, one.meaning, f"{one.images:,}") for one in losses]
+    told = [(one.step, one.reason, f"{one.images:,}", one.meaning) for one in losses]
     caption = "What was left behind, and why."
-    blocks.append(Table("funnel-reasons", caption, ("after", "reason", "meaning", "images"), told))
+    blocks.append(Table("funnel-reasons", caption, ("after", "reason", "images", "meaning"), told))
     by_name = [(name, *(f"{row[step]:,}" for step in STEPS)) for name, row in zip(names, rows, strict=True)]
     table = pa.table({"class": pa.array(names, pa.string()), **{step: [row[step] for row in rows] for step in STEPS}})
     each = Table("funnel-classes", "Images of each class at each step.", ("class", *STEPS), by_name, table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ MAX_IMAGES = 2_500
 FEWEST = 30
 """Images below which a map says nothing."""
 NEIGHBOURS = 10
-MAX_PANELS = 4
+MAX_MAPS = 4
 
 _DIMENSIONS, _PERPLEXITY, _STEPS, _SHUFFLES = 30, 30, 500, 200
 
@@ -76,10 +76,12 @@ def draw(inputs: ReportInputs) -> Section:
         f"Each point is an image; images that look alike lie near each other (t-SNE of layout, colours and edges; "
         f"axes have no meaning of their own).{some}"
     )
+    colours = kind_colours(one.one.kind for one in mapped)
     blocks: list[Figure | Table] = [
-        Figure("map", caption, _panels(mapped[:MAX_PANELS], at), _data(mapped, at), "png"),
-        _table(mapped),
+        Figure(f"map-{place}", f"{one.one.title}. {caption}", _panel(one, at, colours), _data(one, at), "png")
+        for place, one in enumerate(mapped[:MAX_MAPS], start=1)
     ]
+    blocks.append(_table(mapped))
     return Section(TITLE, _lead(mapped), blocks)
 
 
@@ -173,46 +175,40 @@ def _lead(mapped: Sequence[_Mapped]) -> str:
     )
 
 
-def _panels(mapped: Sequence[_Mapped], at: Floats) -> Drawing:
-    width, height = np.maximum(np.ptp(at, axis=0), 1e-6)
-    figure = new_figure(len(mapped) * (60 + round(WIDTH_PX * min(1.0, height / width))), len(mapped))
-    colours = kind_colours(one.one.kind for one in mapped)
-    for axes, one in zip(figure.axes, mapped, strict=True):
-        axes.grid(False)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.spines[["left", "bottom"]].set_visible(False)
-        axes.set_aspect("equal")
-        axes.margins(0.02)
-        right, wrong = at[one.place[one.is_clean]], at[one.place[~one.is_clean]]
-        axes.scatter(
-            right[:, 0], right[:, 1], s=12, color=CLEAN, alpha=0.6, linewidths=0, label=f"right, {len(right):,}"
-        )
-        if len(wrong):
-            colour, said = colours[one.one.kind], f"wrong, {len(wrong):,}"
-            axes.scatter(wrong[:, 0], wrong[:, 1], s=13, marker="x", linewidths=0.9, color=colour, label=said)
-        axes.set_title(label(one.one.title), pad=26)
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.03, 0.99), ncols=2, handletextpad=0.2, columnspacing=1)
+def _panel(one: _Mapped, at: Floats, colours: Mapping[str, str]) -> Drawing:
+    """One set; the map is the same for all."""
+    low, high = at.min(axis=0), at.max(axis=0)
+    width, height = np.maximum(high - low, 1e-6)
+    figure = new_figure(50 + round(WIDTH_PX * min(1.0, height / width)))
+    axes = figure.axes[0]
+    axes.grid(False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.set_aspect("equal")
+    axes.set_xlim(low[0] - 0.02 * width, high[0] + 0.02 * width)
+    axes.set_ylim(low[1] - 0.02 * height, high[1] + 0.02 * height)
+    right, wrong = at[one.place[one.is_clean]], at[one.place[~one.is_clean]]
+    axes.scatter(right[:, 0], right[:, 1], s=12, color=CLEAN, alpha=0.6, linewidths=0, label=f"right, {len(right):,}")
+    if len(wrong):
+        colour, said = colours[one.one.kind], f"wrong, {len(wrong):,}"
+        axes.scatter(wrong[:, 0], wrong[:, 1], s=13, marker="x", linewidths=0.9, color=colour, label=said)
+    figure.legend(loc="outside upper left", ncols=2, title=label(one.one.title), alignment="left")
     return figure
 
 
-def _data(mapped: Sequence[_Mapped], at: Floats) -> pa.Table:
-    tables = []
-    for one in mapped:
-        names = one.one.images.class_names
-        tables.append(
-            pa.table(
-                {
-                    "set": pa.array([one.one.name] * len(one.rows), pa.string()),
-                    "image_id": pa.array([one.one.images.ids[row] for row in one.rows], pa.string()),
-                    "class": pa.array([names[given] for given in one.one.images.labels[one.rows]], pa.string()),
-                    "is_clean": one.is_clean,
-                    "x": at[one.place, 0],
-                    "y": at[one.place, 1],
-                }
-            )
-        )
-    return pa.concat_tables(tables)
+def _data(one: _Mapped, at: Floats) -> pa.Table:
+    images = one.one.images
+    return pa.table(
+        {
+            "set": pa.array([one.one.name] * len(one.rows), pa.string()),
+            "image_id": pa.array([images.ids[row] for row in one.rows.tolist()], pa.string()),
+            "class": pa.array([images.class_names[given] for given in images.labels[one.rows].tolist()], pa.string()),
+            "is_clean": one.is_clean,
+            "x": at[one.place, 0],
+            "y": at[one.place, 1],
+        }
+    )
 
 
 def _table(mapped: Sequence[_Mapped]) -> Table:

@@ -94,7 +94,7 @@ def _lead(inputs: ReportInputs, num_open: int) -> str:
     some = f" {num_open} classes drawn by seed come first." if num_open < sum(_num_rows(inputs) > 0) else ""
     return (
         f"What a trainer is shown under each class name. Wrong labels have a cross; below them stands what the image "
-        f"is, or what annotators said of it, and its licence and creator. {wrong}.{some}"
+        f"is, or how many votes called it right, and its licence and creator. {wrong}.{some}"
     )
 
 
@@ -188,11 +188,13 @@ def _figure(
 
 def _words(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
     """What stands below an image."""
-    if not row["is_clean"] and row["true_label"] is not None:
+    if row["is_clean"]:
+        pass
+    elif row["true_label"] is not None:
         yield f"is {names[row['true_label']]}"
     elif row["votes_total"]:
-        yield f"{row['votes_yes']} of {row['votes_total']} say yes"
-    elif not row["is_clean"]:
+        yield f"{row['votes_yes']} of {row['votes_total']} yes"
+    else:
         yield f"{row['noise']}: true class not known"
     credit = ", ".join(one for one in (row["license"], row["creator"]) if one)
     if credit:

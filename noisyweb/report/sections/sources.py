@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from noisyweb.licenses import TYPES, from_text
-from noisyweb.report.bars import beside
 from noisyweb.report.inputs import ReportInputs
 from noisyweb.report.section import Figure, Section, Table
-from noisyweb.report.style import PALE, SERIES, WRONG, label, new_figure, plain
+from noisyweb.report.style import PALE, SERIES, WRONG, beside, label, new_figure, plain
 from noisyweb.urls import host_of
 from noisyweb.workspace import Workspace
 
