@@ -1,7 +1,7 @@
 # One door: people and CI call the same targets. PYTHON is the environment with the `dev` extra installed.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check lint types package test bench docs
+.PHONY: check lint types package test bench docs site
 
 check: lint types package
 
@@ -30,3 +30,8 @@ bench:
 
 docs:
 	$(PYTHON) tests/assets/make_cli_reference.py > docs/cli.md
+	$(PYTHON) tests/assets/make_notebook.py
+
+# Into build/site, to be read without a server.
+site:
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict

@@ -8,7 +8,8 @@ if (location.protocol === "file:") {
       frame.hidden = true;
       document.body.append(frame);
       this.inner = frame.contentWindow;
-      this.inner.postMessage = (data) => this.dispatchEvent(new MessageEvent("message", { data }));
+      // Later, as from a worker: an answer within the call is lost to whoever begins to listen after it.
+      this.inner.postMessage = (data) => setTimeout(() => this.dispatchEvent(new MessageEvent("message", { data })));
       this.started = new Promise((resolve, reject) => {
         const script = this.inner.document.createElement("script");
         script.src = new URL(address, location.href).href;
