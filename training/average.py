@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class WeightAverage:
     """Follows a network: ``average <- d average + (1 - d) weights`` after each step.
 
-    With n steps done before the last one d is min(decay, (1 + n) / (10 + n)), so that a short training averages over its
-    last tenth or so and not over its start. Only weights are averaged; running statistics are the network's own.
+    With n steps done before the last one d is min(decay, (1 + n) / (10 + n)), so that a short training averages over
+    its last tenth or so and not over its start. Only weights are averaged; running statistics are the network's own.
 
     Args:
         network: the one in training.
