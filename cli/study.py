@@ -64,7 +64,7 @@ def study(
 
     \b
     Examples:
-      noisyweb build --dataset cars --noise 0.2,0.4 --kind blue
+      noisyweb build --dataset cars --noise 0.2 --noise 0.4 --kind blue
       noisyweb study --manifest-root builds/cars --methods standard,mixup,mentornet,mentormix --seeds 3 --jobs 2
       noisyweb study --manifest-root builds/cars --levels 0.4 --models small,resnet18 --epochs 30 --dry-run
       noisyweb study --manifest-root builds/cars --starts fine-tuned --models timm:resnet18 --weights resnet18.pt

@@ -91,29 +91,30 @@ def blocks_of(text: str) -> list[Block]:
     """
     found: list[Block] = []
     lines = text.splitlines()
-    marker: tuple[str, str, int] | None = None
+    nothing = ("", "", 0)
+    marker = nothing  # its name, what it says, its line
     at = 0
     while at < len(lines):
         line, number = lines[at], at + 1
         fence = FENCE.match(line)
-        if marker and not fence:
+        if marker[0] and not fence:
             raise PageError(f"line {marker[2]}: no block on the line after the marker '{marker[0]}'")
         if fence:
             end = _closing(lines, at, fence)
             language = (fence[3].split() or [""])[0]
-            is_file = bool(marker) and marker[0] == "file"
+            is_file = marker[0] == "file"
             if language in ALIASES:
                 raise PageError(f"line {number}: '{language}' would not be run; call it one of {', '.join(LANGUAGES)}")
-            if marker and language not in LANGUAGES and not is_file:
+            if marker[0] and language not in LANGUAGES and not is_file:
                 raise PageError(f"line {marker[2]}: '{marker[0]}' before a block that is not run anyway ('{language}')")
             if language in LANGUAGES or is_file:
                 code = "\n".join(line.removeprefix(fence[1]) for line in lines[at + 1 : end])
                 code = _commands(code, number + 1) if language == "console" and not is_file else code
-                found.append(Block(number + 1, language, code, *(marker or ("", ""))[:2]))
-            marker, at = None, end
+                found.append(Block(number + 1, language, code, *marker[:2]))
+            marker, at = nothing, end
         elif BEFORE.match(line):
-            end = next((n for n in range(at + 1, len(lines)) if lines[n].strip() == "-->"), None)
-            if end is None:
+            end = next((n for n in range(at + 1, len(lines)) if lines[n].strip() == "-->"), 0)
+            if not end:
                 raise PageError(f"line {number}: the set-up is never closed by a line '-->'")
             found.append(Block(number + 1, "bash", textwrap.dedent("\n".join(lines[at + 1 : end]))))
             at = end
@@ -127,7 +128,7 @@ def blocks_of(text: str) -> list[Block]:
                 raise PageError(f"line {number}: '{known[1]}:' and nothing after it")
             marker = (known[1], known[2], number)
         at += 1
-    if marker:
+    if marker[0]:
         raise PageError(f"line {marker[2]}: no block on the line after the marker '{marker[0]}'")
     return found
 
