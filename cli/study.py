@@ -79,7 +79,7 @@ def study(
         from noisyweb.training.study import cells as grids
         from noisyweb.training.study.settings import Settings, StudyFolder
         from noisyweb.training.study.study import study as carry_out
-        from noisyweb.training.study.work import state_of
+        from noisyweb.training.study.work import Failures, state_of
 
     on_cpu = this_machine(device).device == "cpu"
     grid = grids.Grid(
@@ -112,8 +112,9 @@ def study(
     if dry_run:
         if folder.exists:
             folder.open(settings, wanted)
+        failures = Failures(folder.path)
         for cell in wanted:
-            typer.echo(f"{state_of(folder, cell) if folder.exists else 'waiting':<8} {cell.key}")
+            typer.echo(f"{state_of(folder, cell, failures) if folder.exists else 'waiting':<8} {cell.key}")
         typer.echo(f"{len(wanted):,} runs: {_said(grid)} on {len(data)} manifests -> {folder.path}")
         return
     if not json_:
@@ -121,7 +122,6 @@ def study(
     with bars() as shown:
 
         def cell_done(cell: Cell, summary: dict[str, Any] | None, reason: str) -> None:
-            shown("runs", sum(state_of(folder, one) == "done" for one in wanted), len(wanted))
             if not json_:
                 shown.say(f"{cell.key}  {_brief(summary, reason)}")
 

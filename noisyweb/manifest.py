@@ -201,6 +201,11 @@ def open_manifest(folder: str | Place) -> Manifest:
     return Manifest(folder, tuple(files))
 
 
+def manifest_folders(folder: Path) -> list[Path]:
+    """The folders directly below one that hold a manifest, sorted, but for hidden ones: those are half-written."""
+    return sorted({file.parent for file in folder.glob("*/*-of-*.parquet") if not file.parent.name.startswith(".")})
+
+
 def _check_whole(folder: RemotePath, names: Sequence[str]) -> None:
     """Refuse a half upload; on a disk a build appears by one rename.
 

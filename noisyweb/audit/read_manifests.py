@@ -12,7 +12,7 @@ from noisyweb.audit.rows import UNKNOWN, AuditInput, AuditSet, Finding, some, wr
 from noisyweb.errors import SourceError
 from noisyweb.levels import parse_level
 from noisyweb.lock import VALIDATION_FOLDER
-from noisyweb.manifest import Manifest, open_manifest
+from noisyweb.manifest import Manifest, manifest_folders, open_manifest
 
 
 def read_manifests(path: Path) -> AuditInput:
@@ -21,9 +21,8 @@ def read_manifests(path: Path) -> AuditInput:
     Raises:
         SourceError: there is none, or they have not one vocabulary.
     """
-    inner = sorted({file.parent for file in path.glob("*/*-of-*.parquet") if not file.parent.name.startswith(".")})
     is_one = any(path.glob("*-of-*.parquet"))
-    manifests = [open_manifest(path)] if is_one else [open_manifest(folder) for folder in inner]
+    manifests = [open_manifest(path)] if is_one else [open_manifest(folder) for folder in manifest_folders(path)]
     beside = path.resolve().parent / VALIDATION_FOLDER
     if is_one and manifests[0].info["split"] == "train" and any(beside.glob("*-of-*.parquet")):
         manifests.append(open_manifest(beside))

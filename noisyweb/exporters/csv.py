@@ -16,18 +16,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv
 
 from noisyweb.export import Builds, Options
 from noisyweb.exporters._images import class_lines
+from noisyweb.formulas import without_formulas
 from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import Manifest
 
 SUMMARY = "labels.csv with every column but the pixels, and labels as .npy for cleanlab"
-
-_FORMULA = r"^[=+\-@\t\r\n]"
 
 
 def export(builds: Builds, target: Path, options: Options) -> list[str]:
@@ -44,7 +41,7 @@ def export(builds: Builds, target: Path, options: Options) -> list[str]:
 def _write(manifest: Manifest, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     rows = manifest.rows
-    csv.write_csv(_without_formulas(rows), folder / "labels.csv")
+    csv.write_csv(without_formulas(rows), folder / "labels.csv")
     arrays = {
         "given_labels": rows.column("label").to_numpy().astype(np.int64),
         "true_labels": rows.column("true_label").fill_null(-1).to_numpy().astype(np.int64),
@@ -52,12 +49,3 @@ def _write(manifest: Manifest, folder: Path) -> None:
     }
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
-
-
-def _without_formulas(rows: pa.Table) -> pa.Table:
-    for place, field in enumerate(rows.schema):
-        if pa.types.is_string(field.type):
-            text = rows.column(place)
-            risky = pc.match_substring_regex(text, _FORMULA)
-            rows = rows.set_column(place, field, pc.if_else(risky, pc.binary_join_element_wise("'", text, ""), text))
-    return rows

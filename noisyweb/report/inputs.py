@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from noisyweb.errors import SourceError
 from noisyweb.lock import LOCK_NAME, VALIDATION_FOLDER, read_lock
-from noisyweb.manifest import Manifest, open_manifest
+from noisyweb.manifest import Manifest, manifest_folders, open_manifest
 from noisyweb.report.runs import Run, Study, open_runs, open_study
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _folders(builds: Path) -> list[Path]:
     if any(builds.glob("*-of-*.parquet")):
         beside = builds.resolve().parent / VALIDATION_FOLDER
         return [builds, *([beside] if any(beside.glob("*-of-*.parquet")) and beside != builds.resolve() else [])]
-    inner = sorted({file.parent for file in builds.glob("*/*-of-*.parquet") if not file.parent.name.startswith(".")})
+    inner = manifest_folders(builds)
     if inner:
         return inner
     sets = sorted({file.parents[1].name for file in builds.glob("*/*/*-of-*.parquet")})

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as csv
 from PIL import Image
 
+from noisyweb.formulas import without_formulas
 from noisyweb.report.style import DARK, drawing
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 PNG_SCALE = 2
 JPEG_QUALITY = 80
-_FORMULA = r"^[=+\-@\t\r]"
 
 
 def svg(figure: matplotlib.figure.Figure) -> bytes:
@@ -61,14 +60,8 @@ def cells(head: Sequence[str], rows: Sequence[Sequence[str]]) -> pa.Table:
 
 def table_csv(table: pa.Table) -> bytes:
     """A table as CSV; text that a spreadsheet would run as a formula is led by an apostrophe."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_string(field.type):
-            text = table.column(place)
-            risky = pc.match_substring_regex(text, _FORMULA)
-            safe = pc.if_else(risky, pc.binary_join_element_wise("'", text, ""), text)
-            table = table.set_column(place, field, safe)
     out = io.BytesIO()
-    csv.write_csv(table, out)
+    csv.write_csv(without_formulas(table), out)
     return out.getvalue()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from noisyweb.errors import MissingExtraError
-from noisyweb.gallery_draw import printable
+from noisyweb.gallery_draw import INK, PALE, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ WIDTH_PX = 460
 TEXT_PX, SMALL_PX = 13, 12
 _SALT = "noisyweb report"
 
-INK, PALE, GRID, PAPER = "#1c2430", "#5d6671", "#dde2e8", "#ffffff"
+GRID, PAPER = "#dde2e8", "#ffffff"
 WRONG, CLEAN = "#d9822b", "#2f7d6b"
 KINDS = {
     "red": "#d1495b",

@@ -11,7 +11,7 @@ from pathlib import Path
 from noisyweb.errors import TrainingError, UnknownNameError
 from noisyweb.levels import level_text, parse_level
 from noisyweb.lock import VALIDATION_FOLDER
-from noisyweb.manifest import open_manifest
+from noisyweb.manifest import manifest_folders, open_manifest
 
 SCRATCH, FINE_TUNED = "scratch", "fine-tuned"
 STARTS = (SCRATCH, FINE_TUNED)
@@ -86,9 +86,7 @@ def training_sets(root: Path, grid: Grid) -> list[TrainingSet]:
     """
     found: dict[tuple[str, Decimal], TrainingSet] = {}
     kinds, levels = set(), set()
-    for folder in sorted(
-        {file.parent for file in root.glob("*/*-of-*.parquet") if not file.parent.name.startswith(".")}
-    ):
+    for folder in manifest_folders(root):
         if folder.name == VALIDATION_FOLDER:
             continue
         info = open_manifest(folder).info

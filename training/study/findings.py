@@ -100,26 +100,10 @@ def _against_synthetic(
     done: pd.DataFrame, start: str, kind: str, value: str, *, name: str, question: str, claim: str, sign: int = 1
 ) -> Finding:
     plain = done[done["method"] == PLAIN]
-    keys = ["level", "model", "seed"]
-    pairs = plain[plain["kind"] == kind].merge(plain[plain["kind"] == SYNTHETIC], on=keys, suffixes=("", "_synthetic"))
-    pairs["gain"] = pairs[value] - pairs[f"{value}_synthetic"]
-    mean = mean_interval(_by_seed(pairs))
-    numbers = {
-        "start": start,
-        "kind": kind,
-        **_numbers(mean),
-        "levels": {
-            f"{level:g}": {
-                kind: float(one[value].mean()),
-                SYNTHETIC: float(one[f"{value}_synthetic"].mean()),
-                "difference": float(one["gain"].mean()),
-                "seeds": len(one),
-            }
-            for level, one in _levels(pairs)
-        },
-    }
+    pairs = _paired(plain[plain["kind"] == kind], plain[plain["kind"] == SYNTHETIC], value)
     missing = f"at least two seeds of {PLAIN} under {kind} and under {SYNTHETIC} noise of a same level"
-    return _finding(name, f"{question} ({start})", mean, sign, claim, numbers, missing, _each_level(pairs))
+    levels = {level: {kind: mine, SYNTHETIC: other} for level, mine, other in _means(pairs, value)}
+    return _compared(name, f"{question} ({start})", pairs, sign, claim, start, kind, levels, missing)
 
 
 def _architectures(done: pd.DataFrame, start: str) -> Iterator[Finding]:
@@ -155,29 +139,28 @@ def _mentormix(done: pd.DataFrame, start: str) -> Iterator[Finding]:
     if mine.empty:
         return
     for kind in sorted(set(mine["kind"]) - {CLEAN}):
-        keys = ["level", "model", "seed"]
-        pairs = mine[mine["kind"] == kind].merge(plain[plain["kind"] == kind], on=keys, suffixes=("", "_plain"))
-        pairs["gain"] = pairs["final"] - pairs["final_plain"]
-        mean = mean_interval(_by_seed(pairs))
-        numbers = {
-            "start": start,
-            "kind": kind,
-            **_numbers(mean),
-            "levels": {
-                f"{level:g}": {
-                    MENTORMIX: float(one["final"].mean()),
-                    PLAIN: float(one["final_plain"].mean()),
-                    "peak gain": float((one["peak"] - one["peak_plain"]).mean()),
-                    "difference": float(one["gain"].mean()),
-                    "seeds": len(one),
-                }
-                for level, one in _levels(pairs)
-            },
-        }
+        pairs = _paired(mine[mine["kind"] == kind], plain[plain["kind"] == kind], "final")
+        pairs["peak gain"] = pairs["peak"] - pairs["peak_other"]
+        levels = {level: {MENTORMIX: own, PLAIN: other} for level, own, other in _means(pairs, "final")}
+        for level, one in _levels(pairs):
+            levels[level]["peak gain"] = float(one["peak gain"].mean())
         missing = f"at least two seeds of {MENTORMIX} and {PLAIN} under {kind} noise"
         question = f"Is MentorMix better than plain training under {kind} noise? ({start})"
         claim = f"Final accuracy of MentorMix minus that of plain training under {kind} noise"
-        yield _finding("mentormix", question, mean, 1, claim, numbers, missing, _each_level(pairs))
+        yield _compared("mentormix", question, pairs, 1, claim, start, kind, levels, missing)
+
+
+def _paired(mine: pd.DataFrame, other: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Runs of the same level, network and seed side by side; ``gain``: a column of the one minus that of the other."""
+    pairs = mine.merge(other, on=["level", "model", "seed"], suffixes=("", "_other"))
+    pairs["gain"] = pairs[value] - pairs[f"{value}_other"]
+    return pairs
+
+
+def _means(pairs: pd.DataFrame, value: str) -> Iterator[tuple[float, float, float]]:
+    """Level, and the mean of both sides."""
+    for level, one in _levels(pairs):
+        yield level, float(one[value].mean()), float(one[f"{value}_other"].mean())
 
 
 def _real_kinds(done: pd.DataFrame) -> list[str]:
@@ -197,30 +180,35 @@ def _common_levels(noisy: pd.DataFrame, what: str) -> list[float]:
     return [float(level) for level in have[have == noisy[what].nunique()].index]
 
 
-def _each_level(pairs: pd.DataFrame) -> str:
-    return ", ".join(f"{100 * one['gain'].mean():+.1f} at {100 * level:g}%" for level, one in _levels(pairs))
-
-
 def _levels(pairs: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
     return [(float(level), pairs[pairs["level"] == level]) for level in sorted(pairs["level"].unique())]
 
 
-def _finding(
+def _compared(
     name: str,
     question: str,
-    mean: Interval | None,
+    pairs: pd.DataFrame,
     sign: int,
     claim: str,
-    numbers: dict[str, Any],
+    start: str,
+    kind: str,
+    levels: dict[float, dict[str, float]],
     missing: str,
-    each_level: str,
 ) -> Finding:
+    """The answer that pairs of runs give."""
+    mean = mean_interval(_by_seed(pairs))
+    by_level = {
+        f"{level:g}": {**levels[level], "difference": float(one["gain"].mean()), "seeds": len(one)}
+        for level, one in _levels(pairs)
+    }
     said = ""
     if mean is not None:
+        each = ", ".join(f"{100 * one['gain'].mean():+.1f} at {100 * level:g}%" for level, one in _levels(pairs))
         said = (
             f"{claim}: {100 * mean.value:+.1f} points (95% interval {100 * mean.low:+.1f} to {100 * mean.high:+.1f}, "
-            f"{mean.num} seeds; {each_level})."
+            f"{mean.num} seeds; {each})."
         )
+    numbers = {"start": start, "kind": kind, **_numbers(mean), "levels": by_level}
     return _answered(name, question, mean, sign, said, numbers, missing)
 
 

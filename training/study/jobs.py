@@ -105,7 +105,8 @@ def _in_processes(
                 waiting -= 1
     finally:
         for process in processes:
-            process.terminate() if waiting else None
+            if waiting:
+                process.terminate()
             process.join()
     return all(ended)
 

@@ -35,7 +35,8 @@ def study(
         folder: where it is or goes.
         settings: of its runs.
         cells: all that are wanted (`noisyweb.training.study.cells.cells`).
-        num_jobs, device, ends, progress: as `noisyweb.training.study.jobs.carry_out` takes them.
+        num_jobs, device, ends: as `noisyweb.training.study.jobs.carry_out` takes them.
+        progress: called after each cell, and as `carry_out` calls it.
         cell_done: called after each cell: with its summary, or None and the reason of its failure.
 
     Returns:
@@ -47,7 +48,8 @@ def study(
     folder.open(settings, cells)
 
     def after_cell(cell: Cell, summary: dict[str, Any] | None, reason: str) -> None:
-        collect(folder, cells)
+        rows, _ = collect(folder, cells)
+        progress("runs", rows.column("status").to_pylist().count("done"), rows.num_rows)
         cell_done(cell, summary, reason)
 
     carry_out(
@@ -88,7 +90,7 @@ def collect(folder: StudyFolder, cells: Sequence[Cell] = ()) -> tuple[pa.Table, 
             "start": cell.start,
             "seed": cell.seed,
         }
-        status = state_of(folder, cell)
+        status = state_of(folder, cell, failures)
         waiting[cell.key] = (about, status, failures.reason(cell) if status == "failed" else None)
     rows = read_runs(folder.path, waiting)
     answers = findings(rows)

@@ -117,13 +117,13 @@ def is_finished(folder: StudyFolder, cell: Cell) -> bool:
     return True
 
 
-def state_of(folder: StudyFolder, cell: Cell) -> str:
+def state_of(folder: StudyFolder, cell: Cell, failures: Failures) -> str:
     """``done``, ``failed``, ``running`` or ``waiting``."""
     if is_finished(folder, cell):
         return "done"
     if is_claimed(folder.path / "claims", cell.key):
         return "running"
-    return "failed" if Failures(folder.path).reason(cell) is not None else "waiting"
+    return "failed" if failures.reason(cell) is not None else "waiting"
 
 
 def _train(
