@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from noisyweb.addresses import NoContactError
 from noisyweb.errors import CrawlError
 from noisyweb.providers._api import Api
+from noisyweb.urls import host_of
 
 BASE_URL = "https://archive.org"
 DEAD = frozenset({"http-404", "http-410", "dns", "connection", "timeout", "host-down"})
@@ -30,11 +31,13 @@ class Archive:
         base_url: where that is.
 
     Attributes:
+        host: host and port of the look-ups.
         problem: why it is not asked any more in this run, or None.
     """
 
     def __init__(self, api: Api, base_url: str = BASE_URL) -> None:
         self._api, self._base_url = api, base_url.rstrip("/")
+        self.host = host_of(self._base_url)
         self.problem: str | None = None
 
     def is_worth_asking(self, reason: str) -> bool:

@@ -11,6 +11,7 @@ import gc
 import resource
 import ssl
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import ModuleType
 
 from noisyweb.addresses import LOOPBACK, AddressPolicy, Network, Resolve, system_resolve
@@ -25,8 +26,13 @@ from noisyweb.crawl_work import CrawlWork
 from noisyweb.fetch import Fetcher, Limits
 from noisyweb.image_pool import ImagePool
 from noisyweb.image_work import ImageWork
+from noisyweb.places import text_of
 from noisyweb.providers._api import Api
 from noisyweb.providers._protocol import HostLimit
+from noisyweb.scale.engine import Engine
+from noisyweb.scale.fetch_shard import FetchSetting
+from noisyweb.scale.shared import check_shared
+from noisyweb.scale.spread_fetch import fetch_all_on, num_buckets
 from noisyweb.tabledb import Database
 from noisyweb.workspace import Workspace
 
@@ -42,6 +48,7 @@ async def crawl(
     allow_loopback: bool = False,
     limits: Limits | None = None,
     processes: int | None = None,
+    engine: Engine | None = None,
     stats: CrawlStats | None = None,
     allowed: Sequence[Network] = (),
     resolve: Resolve = system_resolve,
@@ -56,6 +63,8 @@ async def crawl(
         allow_loopback: also talk to this machine.
         limits: sizes, times and paces.
         processes: that decode; None: one a core.
+        engine: where images are fetched from the web; None: in this process. Its workers resolve names themselves, and
+            none of them asks a host that another one asks.
         stats: kept up to date while the crawl goes on.
         allowed: further networks to talk to that are not public.
         resolve: how names become addresses.
@@ -69,20 +78,32 @@ async def crawl(
     stats = stats or CrawlStats()
     stats.num_classes = len(plan.class_names)
     plan.check()
+    if engine is not None:
+        check_shared(engine, workspace.folder)
     policy = AddressPolicy(contact, (*(LOOPBACK if allow_loopback else ()), *allowed), resolve)
     _allow_open_files()
     with workspace.locked(), _rare_collections():
         workspace.set_class_names(plan.class_names)
         with workspace.database() as database:
-            images = ImageWork(str(workspace.store.folder), plan.min_side, plan.image_size, plan.decode)
+            images = ImageWork(text_of(workspace.store.folder), plan.min_side, plan.image_size, plan.decode)
             # The workers start while lists are read and providers asked.
-            async with Fetcher(policy, limits, tls=tls) as fetcher, ImagePool(images, processes) as pool:
+            async with (
+                Fetcher(policy, limits, tls=tls) as fetcher,
+                ImagePool(images, processes if engine is None else 1) as pool,
+            ):
                 _add_lists(database, plan, stats)
                 searchers = [_searcher(provider, fetcher) for provider in plan.searched]
                 problems = dict(await search_all(database, searchers, _wanted(plan), stats)) if searchers else {}
                 archive = _archive(plan, fetcher)
                 readers = {p.name: _reader(p) for p in plan.listed if hasattr(p.module, "read")}
-                work = CrawlWork(database, local=readers, not_read=plan.unread(readers), refresh=plan.refresh)
+                work = CrawlWork(
+                    database,
+                    local=readers,
+                    not_read=plan.unread(readers),
+                    refresh=plan.refresh,
+                    only_local=engine is not None,
+                )
+                stats.start_fetch(work.num_urls, work.num_retried)
                 await fetch_all(
                     work,
                     fetcher,
@@ -92,6 +113,18 @@ async def crawl(
                     archive=archive,
                     stats=stats,
                 )
+                if engine is not None:
+                    setting = FetchSetting(
+                        replace(policy, resolve=system_resolve),
+                        fetcher.limits,
+                        images,
+                        _host_limits(plan),
+                        num_buckets(engine),
+                        None if plan.archive is None else plan.archive or ARCHIVE_URL,
+                    )
+                    problem = fetch_all_on(engine, database, work, setting, stats)
+                    problems |= {"archive": problem} if problem else {}
+                stats.end_fetch()
             if archive is not None and archive.problem:
                 problems["archive"] = archive.problem
             report = crawl_report(database, plan.class_names, stats, work.slowest(10), list(problems.values()))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from noisyweb import reasons
 from noisyweb.archive import Archive
 from noisyweb.crawl_stats import CrawlStats
-from noisyweb.crawl_work import LOCAL, CrawlWork
+from noisyweb.crawl_work import LOCAL
 from noisyweb.fetch import Answer, Fetcher
 from noisyweb.hosts import Host, Job, Pace
 from noisyweb.image_pool import ImagePool
 from noisyweb.politeness import Robots
 from noisyweb.providers._protocol import HostLimit
-from noisyweb.schedule import Schedule
+from noisyweb.schedule import Feed, Schedule
 from noisyweb.urls import host_of
 
 Read = Callable[[str], bytes]
@@ -27,22 +28,51 @@ HOST_TROUBLES = frozenset({"timeout", "connection", "dns"})
 """Reasons that say something of the host and not of one image; 5xx as well."""
 
 
+class Work(Feed, Protocol):
+    """What there is to fetch, and where the rows go: `noisyweb.crawl_work.CrawlWork`, or a share of it."""
+
+    def owns(self, host_name: str) -> bool:
+        """Whether a host is asked from here."""
+        ...
+
+    def forward(self, job: Job, host_name: str, due_s: float | None) -> None:
+        """Give a job to whoever asks that host; not before a time of the event loop."""
+        ...
+
+    def finish(self, job: Job, outcome: Mapping[str, Any]) -> None:
+        """Write what became of a URL."""
+        ...
+
+    def keep(self, job: Job, reason: str, http_status: int | None) -> None:
+        """A finished image could not be had again: it stays."""
+        ...
+
+    def unchanged(self, job: Job) -> None:
+        """A finished image is as it was."""
+        ...
+
+    def flush(self) -> None:
+        """Write what is waiting to be written."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Run:
     """What the jobs of one run share."""
 
-    work: CrawlWork
+    work: Work
     fetcher: Fetcher
     pool: ImagePool
     schedule: Schedule
     readers: Mapping[str, Read]
     archive: Archive | None
     stats: CrawlStats
-    failures: dict[str, Answer]  # of URLs whose copy in an archive is being asked for
 
     async def do(self, job: Job, host: Host) -> None:
         """Take one step with a URL: a request, and what follows from its answer."""
-        if host.name.startswith(LOCAL):
+        if job.lookup:
+            await self._look_up(job, host)
+        elif host.name.startswith(LOCAL):
             await self._read(job, host)
         elif host.closed is not None:
             await self._failed(job, host, Answer(reason=host.closed.reason, detail=host.closed.detail))
@@ -73,10 +103,11 @@ class _Run:
         host.answered(_trouble(answer), loop.time())
         if answer.body:
             host.downloaded(len(answer.body), loop.time())
-            self.stats.num_bytes += len(answer.body)
+            self.stats.downloaded(len(answer.body))
         if answer.redirect is not None:
             self._follow(job, host, answer)
         elif answer.unchanged:
+            self.work.unchanged(job)
             self.stats.finished(None)
             host.num_done += 1
         elif answer.reason is None:
@@ -90,7 +121,14 @@ class _Run:
             self._finish(job, host, Answer(reason="redirect-loop", http_status=answer.http_status))
             return
         job.url = answer.redirect or ""
-        self.schedule.add(job, host_of(job.url))
+        self._queue(job, host_of(job.url))
+
+    def _queue(self, job: Job, host_name: str, due_s: float | None = None) -> None:
+        """Queue a job at a host: here, or where that host is asked."""
+        if self.work.owns(host_name):
+            self.schedule.add(job, host_name, due_s)
+        else:
+            self.work.forward(job, host_name, due_s)
 
     async def _failed(self, job: Job, host: Host, answer: Answer) -> None:
         """Try again, now or later, or elsewhere, or give the URL up for this run."""
@@ -109,18 +147,30 @@ class _Run:
                 wait_s = max(wait_s, answer.wait_s)
                 host.pause(now_s + answer.wait_s)
             job.url, job.hops = (job.start_url if job.archived is None else job.url), 0
-            self.schedule.add(job, host_of(job.url), now_s + wait_s)
+            self._queue(job, host_of(job.url), now_s + wait_s)
             return
         elif reason == "dns":  # so are the host's other URLs
             host.close(reason, answer.detail or "")
         if self.archive is not None and job.archived is None and self.archive.is_worth_asking(reason):
-            copy = await self.archive.copy_of(job.start_url)
-            if copy is not None:
-                self.failures[job.start_url] = answer
-                job.url, job.archived, job.tries, job.hops = copy.url, copy.timestamp, 0, 0
-                self.schedule.add(job, host_of(job.url))
-                return
+            job.lost_reason, job.lost_status = reason, answer.http_status
+            if self.work.owns(self.archive.host):
+                await self._look_up(job, host, answer)
+            else:
+                job.lookup = True
+                self.work.forward(job, self.archive.host, None)
+            return
         self._finish(job, host, answer)
+
+    async def _look_up(self, job: Job, host: Host, answer: Answer | None = None) -> None:
+        """Ask for an archived copy of an image that is lost."""
+        assert self.archive is not None
+        job.lookup = False
+        copy = await self.archive.copy_of(job.start_url)
+        if copy is None:
+            self._finish(job, host, answer or Answer(reason=job.lost_reason, http_status=job.lost_status))
+            return
+        job.url, job.archived, job.tries, job.hops = copy.url, copy.timestamp, 0, 0
+        self._queue(job, host_of(job.url))
 
     async def _image(self, job: Job, host: Host, answer: Answer) -> None:
         outcome = await self.pool.process(answer.body)
@@ -128,7 +178,6 @@ class _Run:
 
     def _finish(self, job: Job, host: Host, answer: Answer, outcome: Mapping[str, object] | None = None) -> None:
         """Write the row."""
-        first = self.failures.pop(job.start_url, None)
         columns = {
             "reason": answer.reason,
             "detail": answer.detail,
@@ -141,7 +190,7 @@ class _Run:
             if columns["reason"] is None:
                 columns["detail"] = f"archive {job.archived}"
             else:  # what counts is how the image itself is
-                columns = {"reason": first.reason if first else None, "http_status": first and first.http_status}
+                columns = {"reason": job.lost_reason, "http_status": job.lost_status}
                 columns["detail"] = f"archive {job.archived}: {answer.reason or (outcome or {}).get('reason')}"
         reason = columns["reason"]
         assert reason is None or isinstance(reason, str)
@@ -155,7 +204,7 @@ class _Run:
 
 
 async def fetch_all(
-    work: CrawlWork,
+    work: Work,
     fetcher: Fetcher,
     pool: ImagePool,
     *,
@@ -163,6 +212,7 @@ async def fetch_all(
     readers: Mapping[str, Read],
     archive: Archive | None,
     stats: CrawlStats,
+    waiting: Sequence[tuple[Job, str, float]] = (),
 ) -> None:
     """Fetch all there is to fetch; a row is written once the bytes are in the store.
 
@@ -173,7 +223,8 @@ async def fetch_all(
         host_limits: what some image hosts ask of crawlers.
         readers: how local files are read, by provider.
         archive: where dead images are looked up; None: nowhere.
-        stats: told of everything.
+        stats: told of each URL and of bytes; its phases are the caller's.
+        waiting: jobs that are under way already: where each is queued, and the seconds until it is due.
     """
     limits = fetcher.limits
 
@@ -186,14 +237,15 @@ async def fetch_all(
         concurrency = min(limits.pace.concurrency, limit.concurrency)
         return replace(limits.pace, concurrency=concurrency, bytes_per_s=limit.bytes_per_s)
 
-    stats.start_fetch(work.num_urls, work.num_retried)
     schedule = Schedule(work, pace_of, connections=limits.connections)
-    run = _Run(work, fetcher, pool, schedule, readers, archive, stats, {})
+    run = _Run(work, fetcher, pool, schedule, readers, archive, stats)
+    now_s = asyncio.get_running_loop().time()
+    for job, host_name, in_s in waiting:
+        schedule.add(job, host_name, now_s + in_s if in_s > 0 else None)
     try:
         await schedule.run(run.do)
     finally:
         work.flush()
-    stats.end_fetch()
 
 
 def _trouble(answer: Answer) -> str | None:

@@ -70,6 +70,10 @@ class CrawlStats:
             return None
         return self.fetch_s / self.num_done * (self.num_urls - self.num_done)
 
+    def downloaded(self, num_bytes: int) -> None:
+        """A body has come."""
+        self.num_bytes += num_bytes
+
     def finished(self, reason: str | None) -> None:
         """One URL is done."""
         self.num_done += 1

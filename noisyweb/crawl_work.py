@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from noisyweb import reasons
@@ -27,16 +28,23 @@ class CrawlWork:
         local: providers of local files that this run can read.
         not_read: providers of local files whose images are left for a run that names them.
         refresh: also ask whether finished images have changed.
+        only_local: URLs of the web are fetched elsewhere (`noisyweb.scale.spread_fetch`).
 
     Attributes:
         num_urls, num_retried: what there is to do, and how much of it failed for a passing reason earlier.
     """
 
     def __init__(
-        self, database: Database, *, local: Collection[str], not_read: Collection[str], refresh: bool = False
+        self,
+        database: Database,
+        *,
+        local: Collection[str],
+        not_read: Collection[str],
+        refresh: bool = False,
+        only_local: bool = False,
     ) -> None:
-        self._database, self._sql = database, database.sql
-        self._pending: list[tuple[str, dict[str, Any]]] = []
+        self._database, self._sql, self._only_local = database, database.sql, only_local
+        self._pending: list[tuple[Job, Mapping[str, Any]]] = []
         self._error: Exception | None = None
         self._sql.create_function("host_of", 2, lambda url, name: LOCAL + name if name in local else host_of(url))
         self._answer_from_other_classes()
@@ -67,7 +75,8 @@ class CrawlWork:
         """Hosts with the most URLs first, since they take longest."""
         cursor = self._sql.execute("SELECT host FROM work GROUP BY host ORDER BY count(*) DESC, host")
         for (name,) in cursor:
-            yield name
+            if self.owns(name):
+                yield name
 
     def jobs(self, host: str, after: int) -> tuple[list[Job], int]:
         """Some more of a host's URLs."""
@@ -76,10 +85,21 @@ class CrawlWork:
             (host, after, JOBS_AHEAD),
         ).fetchall()
         jobs = [
-            Job(url, url, is_there=bool(is_there), etag=etag, last_modified=modified)
-            for _, url, is_there, etag, modified in rows
+            Job(url, url, is_there=bool(is_there), etag=etag, last_modified=modified, row=row)
+            for row, url, is_there, etag, modified in rows
         ]
         return jobs, rows[-1][0] if rows else after
+
+    def owns(self, host_name: str) -> bool:
+        """Whether a host is asked from here: all of them, or local files only."""
+        return not self._only_local or host_name.startswith(LOCAL)
+
+    def forward(self, job: Job, host_name: str, due_s: float | None) -> None:
+        """Local files lead nowhere."""
+        raise NotImplementedError
+
+    def meet(self, host: Host) -> None:
+        """Nothing is known of it."""
 
     def retired(self, host: Host) -> None:
         """Keep what the report says of a host."""
@@ -87,6 +107,17 @@ class CrawlWork:
             closed = host.closed.reason if host.closed else None
             values = (host.name, host.num_done, host.num_failed, host.num_bytes, host.busy_s, closed)
             self._sql.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def add_host(
+        self, name: str, num_done: int, num_failed: int, num_bytes: int, busy_s: float, closed: str | None
+    ) -> None:
+        """Keep what the report says of a host that was asked elsewhere, on top of what was said before."""
+        if num_done:
+            self._sql.execute(
+                "INSERT INTO hosts VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET "
+                "done = done + ?2, failed = failed + ?3, bytes = bytes + ?4, busy_s = busy_s + ?5, closed = ?6",
+                (name, num_done, num_failed, num_bytes, busy_s, closed),
+            )
 
     def finish(self, job: Job, outcome: Mapping[str, Any]) -> None:
         """Write what became of a URL, a row for each class that it was found for.
@@ -101,6 +132,21 @@ class CrawlWork:
         """
         if self._error is not None:
             raise self._error
+        self._pending.append((replace(job), outcome))  # a job goes on changing
+        if len(self._pending) == 1:
+            asyncio.get_running_loop().call_later(FLUSH_S, self._flush_in_time)
+
+    def flush(self) -> None:
+        """Write the rows that are waiting; all that come within `FLUSH_S` share a transaction."""
+        if not self._pending:
+            return
+        with self._database.transaction():
+            for job, outcome in self._pending:
+                self.write(job, outcome)
+        self._pending = []
+
+    def write(self, job: Job, outcome: Mapping[str, Any]) -> None:
+        """Write the rows of a URL at once, in the caller's transaction; see `finish`."""
         reason = outcome["reason"]
         row = {
             **outcome,
@@ -110,24 +156,13 @@ class CrawlWork:
             "attempts": max(job.tries, 1),
             "final_url": job.url if job.url != job.start_url else None,
         }
-        self._pending.append((job.start_url, row))
-        if len(self._pending) == 1:
-            asyncio.get_running_loop().call_later(FLUSH_S, self._flush_in_time)
-
-    def flush(self) -> None:
-        """Write the rows that are waiting; all that come within `FLUSH_S` share a transaction."""
-        if not self._pending:
-            return
-        with self._database.transaction():
-            for url, row in self._pending:
-                if row.get("phash") is not None:
-                    value = bytes.fromhex(row["phash"]) or None
-                    hashed = {"image_id": row["image_id"], "phash": value, "flat": row["flat"] if value else None}
-                    self._database.put("hashes", hashed)
-                for (label,) in self._sql.execute("SELECT label FROM candidates WHERE url = ?", (url,)).fetchall():
-                    row["label"] = label
-                    self._database.put("images", row)
-        self._pending = []
+        if row.get("phash") is not None:
+            value = bytes.fromhex(row["phash"]) or None
+            hashed = {"image_id": row["image_id"], "phash": value, "flat": row["flat"] if value else None}
+            self._database.put("hashes", hashed)
+        for (label,) in self._sql.execute("SELECT label FROM candidates WHERE url = ?", (job.start_url,)).fetchall():
+            row["label"] = label
+            self._database.put("images", row)
 
     def _flush_in_time(self) -> None:
         try:
@@ -142,6 +177,9 @@ class CrawlWork:
             "UPDATE images SET detail = ?, http_status = ? WHERE url = ?",
             (f"asked again: {reason}", http_status, job.start_url),
         )
+
+    def unchanged(self, job: Job) -> None:
+        """Its row stays."""
 
     def slowest(self, number: int) -> list[dict[str, Any]]:
         """The hosts that took longest a URL, of those asked more than once."""

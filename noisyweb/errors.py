@@ -23,12 +23,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class NoisywebError(Exception):
     """Base of all deliberate errors; the command line prints it as one line."""
 
     exit_code = 2
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its message: some of its kinds are made of other arguments."""
+        return _unpickled, (type(self), str(self)), self.__dict__
+
+
+def _unpickled(kind: type[NoisywebError], message: str) -> NoisywebError:
+    error = kind.__new__(kind)
+    error.args = (message,)
+    return error
 
 
 class UnknownNameError(NoisywebError):

@@ -44,6 +44,9 @@ class Job:
         etag, last_modified: of the copy that is there already, to ask only whether it has changed.
         archived: the date of the archive's copy that is being asked for.
         is_there: an image of it is in the store already, and stays if it cannot be had again.
+        row: its number in the work table.
+        lookup: it is queued at the archive, to be looked up there.
+        lost_reason, lost_status: why the image itself could not be had, where its copy in an archive is asked for.
     """
 
     start_url: str
@@ -54,6 +57,10 @@ class Job:
     last_modified: str | None = None
     archived: str | None = None
     is_there: bool = False
+    row: int = 0
+    lookup: bool = False
+    lost_reason: str | None = None
+    lost_status: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,10 +142,13 @@ class Host:
         due_s = now_s if self.queue else self._delayed[0][0] if self._delayed else None
         if due_s is None:
             return None
-        if self.closed is not None:
-            return now_s
+        return now_s if self.closed is not None else max(due_s, self.free_s)
+
+    @property
+    def free_s(self) -> float:
+        """From when on its pace allows the next request."""
         token_s = self._full_s - (self._burst - 1) * self.interval_s
-        return max(due_s, token_s, self._bytes_free_s - 1.0, self._paused_until_s)
+        return max(token_s, self._bytes_free_s - 1.0, self._paused_until_s)
 
     def take(self, now_s: float) -> Job:
         """Start a request: the next job, and its token."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from noisyweb.atomic import disk_errors
 from noisyweb.errors import CorruptFileError
+from noisyweb.remote_path import Place
 
 
 class Journal:
@@ -38,38 +39,51 @@ class Journal:
     def add(self, row: Mapping[str, Any]) -> None:
         """Add one row; columns left out are null."""
         assert self._file is not None, "use the journal as a context manager"
-        unknown = set(row) - set(self._schema.names)
-        assert not unknown, f"columns not in the schema: {unknown}"
-        complete = {name: row.get(name) for name in self._schema.names}
-        line = json.dumps(complete, ensure_ascii=True, default=bytes.hex).encode() + b"\n"
+        line = line_of(row, self._schema)
         with disk_errors(self._path):
             while line:
                 line = line[os.write(self._file, line) :]
 
 
+def line_of(row: Mapping[str, Any], schema: pa.Schema) -> bytes:
+    """A row as a line of JSON; columns left out are null, bytes are hexadecimal."""
+    unknown = set(row) - set(schema.names)
+    assert not unknown, f"columns not in the schema: {unknown}"
+    complete = {name: row.get(name) for name in schema.names}
+    return json.dumps(complete, ensure_ascii=True, default=bytes.hex).encode() + b"\n"
+
+
 def read_journal(path: Path, schema: pa.Schema) -> Iterator[dict[str, Any]]:
-    """The rows of a journal; a last line without an end is left out, being the row that a kill cut off.
+    """The rows of a journal; see `rows_of`.
 
     Raises:
         CorruptFileError: a line is damaged.
     """
-    if not path.exists():
-        return
-    with path.open("rb") as handle:
-        for number, line in enumerate(handle, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                row = json.loads(line)
-                for field in schema:
-                    if field.nullable:  # an optional column of a later version
-                        row.setdefault(field.name, None)
-                complete = {field.name: _from_json(row[field.name], field.type) for field in schema}
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise CorruptFileError(
-                    f"{path}: line {number} is damaged; delete that line (its row is done again) and run this again"
-                ) from error
-            yield complete
+    if path.exists():
+        with path.open("rb") as lines:
+            yield from rows_of(lines, path, schema)
+
+
+def rows_of(lines: Iterable[bytes], place: Place, schema: pa.Schema) -> Iterator[dict[str, Any]]:
+    """The rows of lines; a last line without an end is left out, being the row that a kill cut off.
+
+    Raises:
+        CorruptFileError: a line is damaged.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            row = json.loads(line)
+            for field in schema:
+                if field.nullable:  # an optional column of a later version
+                    row.setdefault(field.name, None)
+            complete = {field.name: _from_json(row[field.name], field.type) for field in schema}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptFileError(
+                f"{place}: line {number} is damaged; delete that line (its row is done again) and run this again"
+            ) from error
+        yield complete
 
 
 def _from_json(value: Any, kind: pa.DataType) -> Any:

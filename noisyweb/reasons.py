@@ -14,6 +14,7 @@ PASSING: Mapping[str, str] = {
     "dns": "the host's name has no address",
     "robots-unreachable": "robots.txt answered 5xx or not at all, which means: keep out for now",
     "host-down": "its host failed so often in a row that it was left alone for the rest of the run",
+    "set-aside": "the processes that were to fetch it died three times",
 }
 
 FINAL: Mapping[str, str] = {

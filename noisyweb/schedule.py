@@ -29,6 +29,10 @@ class Feed(Protocol):
         """Some more of a host's jobs after a row number, and the number of the last; none: there are no more."""
         ...
 
+    def meet(self, host: Host) -> None:
+        """A host is about to be asked for the first time, or so long after that its state is forgotten."""
+        ...
+
     def retired(self, host: Host) -> None:
         """A host has no more work for now."""
         ...
@@ -167,7 +171,10 @@ class Schedule:
             host.more = bool(jobs)
 
     def _activate(self, name: str, *, more: bool) -> Host:
-        host = self._idle.pop(name, None) or Host(name, self._pace_of(name))
+        host = self._idle.pop(name, None)
+        if host is None:
+            host = Host(name, self._pace_of(name))
+            self._feed.meet(host)
         host.more = more
         host.on_open = self._opened
         self._hosts[name] = host

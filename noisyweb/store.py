@@ -1,13 +1,40 @@
-"""The image store: one copy of each image under its SHA-256. Light to import: worker processes use it alone."""
+"""The image store: one copy of each image under its SHA-256, in a folder or at a URL.
+
+Light to import: worker processes use it alone, and what URLs need is imported when one is opened.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from noisyweb.atomic import disk_errors
 from noisyweb.errors import SourceError
+
+if TYPE_CHECKING:
+    from noisyweb.remote_path import Place
+    from noisyweb.remote_store import RemoteStore
+
+
+def open_store(place: str | Place) -> ImageStore | RemoteStore:
+    """The image store in a folder or at an fsspec URL; it is made when the first image comes.
+
+    Raises:
+        SourceError: not a plain URL.
+    """
+    if isinstance(place, Path) or (isinstance(place, str) and "://" not in place):
+        return ImageStore(Path(place))
+    from noisyweb.remote_path import place_of
+
+    found = place_of(place)
+    if isinstance(found, Path):
+        return ImageStore(found)
+    from noisyweb.remote_store import RemoteStore
+
+    return RemoteStore(found)
 
 
 class ImageStore:
@@ -56,12 +83,34 @@ class ImageStore:
         try:
             return self.path(image_id).read_bytes()
         except FileNotFoundError:
-            raise SourceError(
-                f"workspace {self.folder.parent}: image {image_id} is not in the store; crawl again or restore store/"
-            ) from None
+            raise missing_image(self.folder, image_id) from None
 
     def path(self, image_id: str) -> Path:
         """Where an image is, or would be, stored."""
-        if len(image_id) != 64 or not set(image_id) <= set("0123456789abcdef"):
-            raise SourceError(f"{image_id!r}: not an image id; expected 64 hexadecimal digits (SHA-256)")
+        check_image_id(image_id)
         return self.folder / image_id[:2] / image_id
+
+    def load(self, image_ids: Sequence[str]) -> Iterator[bytes | None]:
+        """The stored bytes of images; None where a file is gone."""
+        for image_id in image_ids:
+            try:
+                yield self.path(image_id).read_bytes()
+            except FileNotFoundError:
+                yield None
+
+
+def check_image_id(image_id: str) -> None:
+    """Let nothing but an image id become a part of a path.
+
+    Raises:
+        SourceError: it is none.
+    """
+    if len(image_id) != 64 or not set(image_id) <= set("0123456789abcdef"):
+        raise SourceError(f"{image_id!r}: not an image id; expected 64 hexadecimal digits (SHA-256)")
+
+
+def missing_image(folder: Place, image_id: str) -> SourceError:
+    """What to say of an image that a store does not hold."""
+    return SourceError(
+        f"workspace {folder.parent}: image {image_id} is not in the store; crawl again or restore store/"
+    )

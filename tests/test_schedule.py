@@ -42,6 +42,9 @@ class MemoryFeed:
         self.ahead[host] += len(urls)
         return [Job(url, url) for url in urls], last
 
+    def meet(self, host: Host) -> None:
+        pass
+
     def retired(self, host: Host) -> None:
         self.num_retired[host.name] += 1
         self.active.discard(host.name)
