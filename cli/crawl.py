@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noisyweb.cli._engine import ADDRESS, ENGINE, WORKERS, engine_of
+
 if TYPE_CHECKING:
     from noisyweb.crawl_plan import CrawlPlan
 
@@ -15,7 +17,9 @@ def crawl(
     classes: Annotated[
         str, typer.Option(help="Whose class names: a data set, a definition.toml, or a text file, one name a line.")
     ],
-    workspace: Annotated[Path, typer.Option(help="Folder to crawl into; made if missing.")] = Path("workspace"),
+    workspace: Annotated[
+        str, typer.Option(help="Folder to crawl into, made if missing; or a URL such as s3://bucket/workspace.")
+    ] = "workspace",
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,6 +71,9 @@ def crawl(
     rate: Annotated[float, typer.Option(min=0, help="Requests a second to one host; 0: no limit.")] = 10.0,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the next piece of an answer.")] = 15.0,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes that decode.  [default: one a core]")] = None,
+    engine: ENGINE = None,
+    address: ADDRESS = None,
+    workers: WORKERS = None,
     no_decode: Annotated[
         bool, typer.Option("--no-decode", help="Store bytes unseen: neither checked nor hashed.")
     ] = False,
@@ -79,6 +86,8 @@ def crawl(
 
     Stop it at any instant and run it again: it goes on where it was, retries what failed for a passing reason
     and leaves what is final. Keys of APIs come from the environment (NOISYWEB_FLICKR_API_KEY, ...) or a file.
+
+    With --engine each host is asked by one worker at a time, wherever it is; see docs/scale.md.
 
     Example: noisyweb crawl --classes cars --source openverse,wikimedia --per-class 100 --license by,by-sa,cc0
     """
@@ -130,7 +139,7 @@ def crawl(
     )
     place = Workspace(workspace, create=True)
     stats = CrawlStats()
-    with watching(stats):
+    with engine_of(engine, address, workers) as chosen, watching(stats):
         report = asyncio.run(
             run(
                 place,
@@ -139,6 +148,7 @@ def crawl(
                 allow_loopback=allow_loopback,
                 limits=limits,
                 processes=processes,
+                engine=chosen,
                 stats=stats,
             )
         )

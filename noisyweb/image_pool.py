@@ -16,7 +16,9 @@ from types import TracebackType
 from typing import cast
 
 from noisyweb.errors import CrawlError
-from noisyweb.image_work import LENGTH, ImageWork, Outcome, arguments
+from noisyweb.image_work import LENGTH, MAX_WAITING, ImageWork, Outcome, arguments
+from noisyweb.patience import patience_s
+from noisyweb.plain_url import is_url
 
 MAX_QUEUED = 8
 """Bodies that one worker is given ahead, the one in work included."""
@@ -39,7 +41,11 @@ class ImagePool:
         self._work, self._limit_s = work, limit_s
         self._num = processes or os.cpu_count() or 1
         self._workers: list[_Worker] = []
-        self._slots = asyncio.Semaphore(self._num * MAX_QUEUED)
+        ahead = MAX_QUEUED
+        if is_url(work.store):
+            ahead += MAX_WAITING
+            self._limit_s += patience_s()  # the store may be away that long
+        self._slots = asyncio.Semaphore(self._num * ahead)
         self._replacing: set[asyncio.Task[None]] = set()
         self._error: Exception | None = None
         self._is_open = False

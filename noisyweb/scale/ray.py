@@ -7,6 +7,7 @@ Credentials come from each node's own environment; none are sent.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from noisyweb.errors import MissingExtraError, SourceError
 from noisyweb.scale.engine import DONE, FAILED, Event, Function
 from noisyweb.scale.local import events
 
+ANSWER_S = 15.0
 LOOK_S = 5.0
 """Seconds between looks at how many processors the cluster has."""
 
@@ -55,14 +57,15 @@ class RayEngine:
         if address is None or address == "local":
             options |= {"address": "local", "num_cpus": self._workers or os.cpu_count(), "include_dashboard": False}
         else:
+            _check_answers(address)
             options["address"] = address
         try:
             self._ray.init(**options)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise SourceError(
-                f"Ray cluster {address}: {first[:200]}; start one with `ray start --head`, or check --address"
-            ) from error
+            todo = "start one with `ray start --head`, or check --address"
+            if isinstance(error.__cause__, self._ray.exceptions.AuthenticationError):
+                todo = "it asks for a token: set RAY_AUTH_MODE=token, with the token in ~/.ray/auth_token"
+            raise SourceError(f"Ray cluster {address}: {_line(error)}; {todo}") from error
         there = self._ray.cluster_resources().get("CPU", 1)
         share = min(1.0, round(there / self._workers, 3)) if self._workers else 1
         options = {"num_returns": "streaming", "max_retries": 0, "num_cpus": share, "scheduling_strategy": "SPREAD"}
@@ -159,6 +162,26 @@ class RayEngine:
         self._turns.remove(stream)
         self._fill()
         return event
+
+
+def _check_answers(address: str) -> None:
+    """Whether anything answers there: Ray itself tries for five minutes.
+
+    Raises:
+        SourceError: nothing does.
+    """
+    if address == "auto":
+        return
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in host or not port.isdecimal():
+        raise SourceError(f"Ray cluster {address}: expected HOST:PORT, such as 10.0.0.1:6379, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise SourceError(
+            f"Ray cluster {address}: nothing answers there ({error}); start one with `ray start --head`, or check "
+            "--address"
+        ) from error
 
 
 def _probe(function: Function, argument: Any) -> tuple[str, str, Any, str]:
