@@ -58,10 +58,19 @@ def train(
         str | None, typer.Option(help="resident (all images on the device) or stream (read as they are needed).")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Threads that decode a stream.")] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(help="Parts that a stream's order is made of; one a process if not given.", show_default=False),
+    ] = None,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where row groups of a manifest at a URL are kept; ~/.cache/noisyweb/ranges if not given."),
+    ] = None,
+    cache_gb: Annotated[float, typer.Option(min=0, help="Kept there at most, in GB; 0: nothing.")] = 10,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and the method's draws.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder; runs/<dataset>-<kind>-<level>-<method>-s<seed> if not given.")
+        str | None, typer.Option(help="Run folder; runs/<dataset>-<kind>-<level>-<method>-s<seed> if not given.")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the images, for a manifest of paths.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run folder.")] = False,
@@ -102,7 +111,8 @@ def train(
     What is left open (model, image size, length, MentorMix's hyper-parameters) is chosen from the data and
     the machine, and written into the run folder with everything else: config.json, metrics for each epoch
     (JSON lines and Parquet), checkpoint, weights and summary. A run that was stopped goes on exactly where
-    it was with --resume. Several GPUs: torchrun --nproc-per-node 2 --no-python noisyweb train ...
+    it was with --resume. Several GPUs: torchrun --nproc-per-node 2 --no-python noisyweb train ...; several
+    machines too, and of a stream each process reads a share of its own.
 
     \b
     Examples:
@@ -115,7 +125,12 @@ def train(
     from noisyweb.cli import _train_view as view
     from noisyweb.cli._bars import bars
     from noisyweb.cli._extras import training_extra
+    from noisyweb.errors import OutputError
+    from noisyweb.remote_path import RemotePath, place_of
 
+    run_folder = None if out is None else place_of(out)
+    if isinstance(run_folder, RemotePath):
+        raise OutputError(f"{run_folder}: a run folder needs a disk; name a local or shared folder with --out")
     with training_extra():
         from noisyweb.training.config import Wishes
         from noisyweb.training.distributed import join, leave
@@ -159,6 +174,7 @@ def train(
         compile=compile_,
         data=data,
         workers=workers,
+        shards=shards,
         seed=seed,
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
@@ -168,7 +184,17 @@ def train(
     team, device = join(device)
     wishes = dataclasses.replace(wishes, device=None if device == "auto" else device)
     try:
-        plan = make_plan(manifest, wishes, out=out, resume=resume, root=root, team=team, recipe=recipe)
+        plan = make_plan(
+            manifest,
+            wishes,
+            out=run_folder,
+            resume=resume,
+            root=root,
+            team=team,
+            recipe=recipe,
+            cache_dir=cache_dir,
+            cache_disk_bytes=round(cache_gb * 1e9),
+        )
         if not team.leads:
             run(plan)
             return

@@ -7,22 +7,20 @@ as a plain sequence.
 from __future__ import annotations
 
 import io
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
+from noisyweb.disk_cache import DISK_BYTES
+from noisyweb.encoded import EncodedImages
 from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import IMAGE_FORMATS, open_manifest
-from noisyweb.remote_path import Place, open_parquet, place_of
+from noisyweb.remote_path import Place, place_of
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -39,9 +37,6 @@ else:
 
 
 MAX_PIXELS = 178_956_970
-
-_MOST_OPEN = 4
-"""Files that are held open: each keeps buffers as large as one of its row groups."""
 
 
 class NoisyImages(Dataset[tuple[Any, int]]):
@@ -64,9 +59,13 @@ class NoisyImages(Dataset[tuple[Any, int]]):
             only the row groups asked for are fetched.
         transform: applied to each PIL image.
         root: folder that image paths start from, for rows that carry a path only.
-        cache_bytes: encoded images kept in memory; the row groups used last are kept, the others read again.
+        cache_bytes: encoded images kept in memory; the row groups read last are kept, the others read again.
+        cache_dir: where what is read of a manifest at a URL is kept on disk, so that it is fetched once; processes
+            may share it. None: ``$NOISYWEB_CACHE`` or ``~/.cache/noisyweb/ranges``. Of no use to a manifest on disk.
+        cache_disk_bytes: kept there at most, and never more than half of the free disk; 0: nothing.
 
     Raises:
+        OutputError: ``cache_dir`` cannot be written to.
         SourceError: the folder holds no manifest.
         CorruptFileError: its files are damaged.
         RemoteError: the store behind the URL refuses or does not answer.
@@ -79,6 +78,8 @@ class NoisyImages(Dataset[tuple[Any, int]]):
         *,
         root: str | Path | None = None,
         cache_bytes: int = 2_000_000_000,
+        cache_dir: str | Path | None = None,
+        cache_disk_bytes: int = DISK_BYTES,
     ) -> None:
         manifest = open_manifest(folder)
         rows = manifest.rows
@@ -92,7 +93,7 @@ class NoisyImages(Dataset[tuple[Any, int]]):
         self.noise: list[str] = rows.column("noise").to_pylist()
         self.ids: list[str] = rows.column("image_id").to_pylist()
         self.info: Mapping[str, Any] = _info(manifest.info)
-        self._images = _EncodedImages(manifest.files, cache_bytes)
+        self._images = EncodedImages(manifest.files, cache_bytes, cache_dir, cache_disk_bytes)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -133,6 +134,24 @@ class NoisyImages(Dataset[tuple[Any, int]]):
         """The rows of each Parquet row group, and the bytes that they take when they are read."""
         return self._images.groups()
 
+    def hold(self, group: int) -> None:
+        """Read a row group of `row_groups` into memory, if it is not there.
+
+        Raises:
+            CorruptFileError: it is damaged.
+            RemoteError: the store behind the URL refuses or does not answer.
+        """
+        self._images.hold(group)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Encoded images kept in memory."""
+        return self._images.cache_bytes
+
+    @cache_bytes.setter
+    def cache_bytes(self, most: int) -> None:
+        self._images.cache_bytes = most
+
     def _read_path(self, index: int) -> bytes:
         path = self._images.path(index % len(self))
         if self.root is None or path is None:
@@ -156,90 +175,3 @@ def validation_folder(folder: str | Place) -> Place | None:
 def _info(info: Mapping[str, Any]) -> dict[str, Any]:
     known = {key: value for key, value in info.items() if key != "class_names"}
     return {**known, "level": float(known["level"])} if "level" in known else known
-
-
-class _EncodedImages:
-    """Encoded images by row, from row groups that are read when needed and kept while they fit.
-
-    Threads may share it: one reads at a time, since an open Parquet file is not safe to share.
-    """
-
-    def __init__(self, files: tuple[Place, ...], cache_bytes: int) -> None:
-        self._files, self._cache_bytes = files, cache_bytes
-        self._groups: list[tuple[int, int]] = []
-        sizes = []
-        self._group_bytes: list[int] = []
-        for number, file in enumerate(files):
-            metadata = pq.read_metadata(file) if isinstance(file, Path) else open_parquet(file).metadata
-            self._groups += [(number, group) for group in range(metadata.num_row_groups)]
-            sizes += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-            self._group_bytes += [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
-        starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        self._group_of = np.repeat(np.arange(len(sizes)), sizes).tolist()
-        self._start = starts.tolist()
-        self._reading = threading.Lock()
-        self._opened: OrderedDict[int, pq.ParquetFile] = OrderedDict()
-        self._kept: OrderedDict[int, _Group] = OrderedDict()
-        self._held = 0
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Workers read for themselves: what is kept here is not sent to them."""
-        fresh: dict[str, Any] = {"_reading": None, "_opened": OrderedDict(), "_kept": OrderedDict(), "_held": 0}
-        return {**self.__dict__, **fresh}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _reading=threading.Lock())
-
-    def groups(self) -> list[tuple[range, int]]:
-        """Rows and uncompressed bytes of each row group."""
-        starts = zip(self._start[:-1], self._start[1:], strict=True)
-        return [(range(*rows), size) for rows, size in zip(starts, self._group_bytes, strict=True)]
-
-    def get(self, index: int) -> memoryview | None:
-        number = self._group_of[index]
-        group = self._kept.get(number)
-        if group is None:
-            with self._reading:
-                group = self._kept.get(number) or self._load(number)
-        row = index - self._start[number]
-        return None if group.missing[row] else group.data[group.offsets[row] : group.offsets[row + 1]]
-
-    def path(self, index: int) -> str | None:
-        file, group = self._groups[self._group_of[index]]
-        column = open_parquet(self._files[file]).read_row_group(group, columns=["image.path"]).column(0)
-        path: str | None = column.combine_chunks().field("path")[index - self._start[self._group_of[index]]].as_py()
-        return path
-
-    def _load(self, number: int) -> _Group:
-        file, group = self._groups[number]
-        try:
-            if file not in self._opened:
-                self._opened[file] = open_parquet(self._files[file])
-                if len(self._opened) > _MOST_OPEN:
-                    self._opened.popitem(last=False)[1].close()
-            self._opened.move_to_end(file)
-            # no threads: a forked loader worker must not wait for those of its parent
-            table = self._opened[file].read_row_group(group, columns=["image.bytes"], use_threads=False)
-            column = table.column(0).combine_chunks()
-        except (pa.ArrowException, OSError) as error:
-            raise CorruptFileError(f"{self._files[file]}: damaged ({str(error).splitlines()[0]})") from error
-        loaded = _Group(column.field("bytes"))
-        self._kept[number] = loaded
-        self._held += loaded.num_bytes
-        while self._held > self._cache_bytes and len(self._kept) > 1:
-            self._held -= self._kept.popitem(last=False)[1].num_bytes
-        return loaded
-
-
-class _Group:
-    """One row group's bytes as one buffer with offsets, so that a row is a slice."""
-
-    def __init__(self, values: pa.BinaryArray) -> None:
-        self.missing: list[bool] = values.is_null().to_pylist() if values.null_count else [False] * len(values)
-        offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
-        self.offsets: list[int] = offsets.tolist()
-        read = values.buffers()[2] or pa.py_buffer(b"")
-        exact = pa.allocate_buffer(read.size)  # the reader's own buffer may be twice as large
-        memoryview(exact)[:] = memoryview(read)
-        self.data = memoryview(exact)
-        self.num_bytes = len(self.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from noisyweb.workspace import Workspace
 from tests.web import HostileWeb
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several workers share the cores; networks in tests are tiny
+_CACHE = tempfile.TemporaryDirectory(prefix="noisyweb-tests-")
+os.environ["NOISYWEB_CACHE"] = _CACHE.name  # of what is read from URLs: never the user's
 
 REPO = Path(__file__).parents[1]
 SHARED = REPO.parent / "shared" / "data"

@@ -20,7 +20,9 @@ from noisyweb.data import NoisyImages
 from noisyweb.errors import CorruptFileError
 from noisyweb.training import streaming
 from noisyweb.training.data import decode_all
+from noisyweb.training.distributed import Team
 from noisyweb.training.images import Resident, in_order
+from noisyweb.training.shards import shards_of_one
 from noisyweb.training.streaming import Streamed
 from tests.toy_manifest import write_toy_manifest
 
@@ -64,22 +66,73 @@ class Groups:
         self.labels = np.zeros(starts[-1], np.int32)
 
 
-@given(
-    sizes=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 3 * streaming.WINDOW_BYTES // 2)), min_size=1),
-    seed=st.integers(0, 2**63 - 1),
-)
-def test_order_has_each_row_once_and_windows_that_fit(sizes: list[tuple[int, int]], seed: int) -> None:
+GROUPS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 3 * streaming.WINDOW_BYTES // 2)), min_size=1)
+"""Rows and bytes of row groups."""
+
+
+def group_of(sizes: list[tuple[int, int]], rows: torch.Tensor) -> list[int]:
+    found: list[int] = np.repeat(np.arange(len(sizes)), [rows for rows, _ in sizes])[rows.numpy()].tolist()
+    return found
+
+
+@given(GROUPS, st.integers(1, 9), st.integers(0, 2**63 - 1))
+def test_order_has_each_row_once_whatever_the_shards(sizes: list[tuple[int, int]], shards: int, seed: int) -> None:
     groups: Any = Groups(sizes)
-    streamed = Streamed(groups, 8, CPU, workers=1)
-    order = streamed.order(seed)
-    assert sorted(order.tolist()) == list(range(len(groups.labels)))
+    streamed = Streamed(groups, 8, CPU, 1, shards=shards)
+    order, read = streamed.order(seed), streamed.read_through()
+    assert sorted(order.tolist()) == list(range(len(groups.labels))) == sorted(read.tolist())
     assert torch.equal(order, streamed.order(seed))
-    group_of = np.repeat(np.arange(len(sizes)), [rows for rows, _ in sizes])[order.numpy()]
-    first = {group: place for place, group in reversed(list(enumerate(group_of.tolist())))}
-    last = {group: place for place, group in enumerate(group_of.tolist())}
-    for place in range(len(order)):  # groups that must be held when this row is read
-        held = [group for group in first if first[group] <= place <= last[group]]
-        assert sum(sizes[group][1] for group in held) <= streaming.WINDOW_BYTES or len(held) == 1
+    for shard in range(shards):
+        assert read[shard::shards].tolist() == sorted(read[shard::shards].tolist())
+    numbers = [set(group_of(sizes, rows[shard::shards])) for rows in (order, read) for shard in range(shards)]
+    for found in (numbers[:shards], numbers[shards:]):  # a cut adds a reader to one group
+        assert sum(map(len, found)) <= len(sizes) + shards - 1
+
+
+@given(GROUPS, st.integers(1, 6), st.integers(1, 6), st.integers(1, 5), st.integers(0, 2**63 - 1))
+def test_a_process_holds_no_more_than_its_windows(
+    sizes: list[tuple[int, int]], shards: int, processes: int, each: int, seed: int
+) -> None:
+    groups: Any = Groups(sizes)
+    order = Streamed(groups, 8, CPU, 1, shards=shards).order(seed)
+    batches = torch.split(order, each * processes)
+    batches = batches[: len(order) // (each * processes)]  # the tail waits for another epoch
+    whole = len(batches) * each * processes
+    place_of = {row: place for place, row in enumerate(order.tolist())}
+    taken = []
+    for rank in range(processes):
+        team = Team(rank, processes)
+        mine = [row for batch in batches for row in batch[team.share(len(batch))].tolist()]
+        taken += mine
+        assert len({place_of[row] % shards for row in mine}) <= shards_of_one(shards, processes)
+        held = Streamed(groups, 8, CPU, 1, team, shards).images.cache_bytes
+        assert held == 2 * streaming.WINDOW_BYTES * shards_of_one(shards, processes)
+    assert sorted(taken) == sorted(order[:whole].tolist())
+    window = max(streaming.WINDOW_BYTES, *(size for _, size in sizes))  # one group at least
+    for shard in range(shards):
+        seen = group_of(sizes, order[shard::shards])
+        last = {group: place for place, group in enumerate(seen)}
+        first = {group: place for place, group in reversed(list(enumerate(seen)))}
+        for place in range(len(seen)):  # groups that must be held when this row is read
+            assert sum(sizes[group][1] for group in first if first[group] <= place <= last[group]) <= window
+
+
+def test_one_shard_is_the_order_of_runs_begun_before_there_were_shards() -> None:
+    window = streaming.WINDOW_BYTES
+    groups: Any = Groups([(2, window // 2), (3, window // 2), (2, window), (4, window // 3), (1, 5)])
+    assert Streamed(groups, 8, CPU, workers=1).order(7).tolist() == [6, 5, 0, 1, 11, 10, 4, 2, 7, 8, 3, 9]
+
+
+def test_shards_take_turns() -> None:
+    groups: Any = Groups([(3, 1), (2, 1), (4, 1)])
+    streamed = Streamed(groups, 8, CPU, 1, shards=2)
+    read = streamed.read_through()
+    assert [len(read[shard::2]) for shard in range(2)] == [5, 4]
+    for seed in range(5):  # whatever the epoch, a shard keeps its rows
+        for shard in range(2):
+            assert sorted(streamed.order(seed)[shard::2].tolist()) == read[shard::2].tolist()
+    assert sorted(Streamed(groups, 8, CPU, 1, shards=11).read_through().tolist()) == list(range(9))
+    assert Streamed(groups, 8, CPU, 1).read_through().tolist() == list(range(9))
 
 
 def test_orders_differ_and_mix_row_groups(manifest: Path) -> None:

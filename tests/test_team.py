@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from noisyweb.errors import TrainingError
+from noisyweb.training.distributed import Team
 from tests.toy_manifest import write_toy_manifest
 
 SCRIPT = """
@@ -25,14 +27,17 @@ from noisyweb.training.distributed import join, leave
 from noisyweb.training.run import make_plan, run
 team, device = join("cpu")
 manifest, out, *methods = sys.argv[1:]
-for method in methods:
-    method, _, data = method.partition(":")
-    wishes = Wishes(method=method, epochs=3, batch_size=16, image_size=32, precision="fp32", device=device,
-                    optimizer="sgd", lr=0.003, data=data or "resident", average_decay=0.9)
-    summary = run(make_plan(manifest, wishes, out=Path(out) / method, team=team))
-    if not team.leads:
-        print(json.dumps(summary))
-leave(team)
+try:
+    for method in methods:
+        method, _, data = method.partition(":")
+        wishes = Wishes(method=method, epochs=3, batch_size=16, image_size=32, precision="fp32", device=device,
+                        optimizer="sgd", lr=0.003, data=data or "resident", average_decay=0.9,
+                        shards=2 if data else None)
+        summary = run(make_plan(manifest, wishes, out=Path(out) / method, team=team))
+        if not team.leads:
+            print(json.dumps(summary))
+finally:
+    leave(team)
 """
 METHODS = ("standard", "mentormix:stream", "dividemix")
 
@@ -92,12 +97,19 @@ def test_only_the_first_process_writes(runs: Path) -> None:
         }
 
 
-def test_a_batch_that_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
-    from noisyweb.errors import TrainingError
-    from noisyweb.training.config import Wishes
-    from noisyweb.training.distributed import Team
-    from noisyweb.training.plan import make_plan
-
-    manifest = write_toy_manifest(tmp_path)
+def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"batch size 16 cannot be shared out to 3 processes; .* a multiple of 3"):
-        make_plan(manifest, Wishes(batch_size=16, device="cpu"), team=Team(0, 3))
+        Team(0, 3).check_batch(16)
+    Team(0, 3).check_batch(18)
+
+
+def test_what_the_first_process_refuses_all_refuse_in_its_words(tmp_path: Path) -> None:
+    manifest = write_toy_manifest(tmp_path, num_images=33, num_validation=0)
+    (tmp_path / "out" / "standard").mkdir(parents=True)
+    (tmp_path / "out" / "standard" / "diary.txt").write_text("dear diary")  # only the first process looks there
+    port = free_port()
+    started = [start(manifest, tmp_path / "out", "standard", rank=rank, size=2, port=port) for rank in range(2)]
+    for process in started:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert "holds something else (diary.txt); name another folder with --out" in errors

@@ -39,12 +39,12 @@ RESIDENT_SHARE = 0.5
 MOST_WORKERS = 16
 
 
-def resolve(wishes: Wishes, facts: Facts, machine: Machine) -> TrainConfig:
+def resolve(wishes: Wishes, facts: Facts, machine: Machine, processes: int = 1) -> TrainConfig:
     """A full configuration: what the user asked for, and good values for the rest.
 
     On a CPU the model is ``small``, batches are half as large (a short training needs its steps), and the number
     of epochs is what fits into `CPU_SECONDS` at a fixed estimate
-    of the speed; on a GPU it is ``resnet18`` for `GPU_STEPS` steps.
+    of the speed; on a GPU it is ``resnet18`` for `GPU_STEPS` steps. A stream has as many shards as ``processes``.
 
     Raises:
         UnknownNameError: no method, model, schedule or augmentation of that name.
@@ -76,6 +76,7 @@ def resolve(wishes: Wishes, facts: Facts, machine: Machine) -> TrainConfig:
     epochs = wishes.epochs
     if epochs is None:
         epochs = _epochs(method, facts, machine, image_size, batch_size)
+    data = wishes.data or _data(facts, machine, image_size)
     optimizer = wishes.optimizer or ("adamw" if on_cpu else "sgd")
     decay = 0.0 if options.get("second_weighting") else WEIGHT_DECAY[optimizer]  # as the release
     config = TrainConfig(
@@ -100,8 +101,9 @@ def resolve(wishes: Wishes, facts: Facts, machine: Machine) -> TrainConfig:
         precision=wishes.precision or ("bf16" if machine.has_bf16 else "fp32"),
         channels_last=_or(wishes.channels_last, True),
         compile=wishes.compile or "none",
-        data=wishes.data or _data(facts, machine, image_size),
+        data=data,
         workers=_or(wishes.workers, min(machine.num_cores, MOST_WORKERS)),
+        shards=_or(wishes.shards, processes) if data == "stream" else 1,
         device=machine.device,
         seed=wishes.seed,
         eval_every=_or(wishes.eval_every, -(-epochs // EVALUATIONS)),
@@ -158,6 +160,7 @@ def _check_ranges(config: TrainConfig) -> None:
         ("clip", 0 <= config.clip < float("inf"), "0 (no limit) or a positive number"),
         ("average_decay", 0 <= config.average_decay < 1, "0 <= average_decay < 1"),
         ("workers", 1 <= config.workers <= 1024, "1 to 1024"),
+        ("shards", 1 <= config.shards <= 1_000_000, "1 or more"),
         ("weight_decay", 0 <= config.weight_decay < float("inf"), "0 or more"),
         ("eval_every", config.eval_every >= 1, "1 or more"),
         ("checkpoint_every", config.checkpoint_every >= 0, "0 or more"),

@@ -37,6 +37,9 @@ class TrainConfig:
         compile: ``none``, ``default`` (torch.compile) or ``graphs`` (and CUDA graphs).
         data: ``resident``, all images on the device, or ``stream``, read from Parquet as they are needed.
         workers: threads that decode a stream.
+        shards: that the order of a stream is made of (`noisyweb.training.shards`): by default as many as there are
+            processes when the run begins. With the seed it decides the order, whoever goes on with the run; 1 if the
+            images are resident.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         seed: of weights, order, augmentation and the method's draws.
         eval_every: epochs between evaluations; the last epoch is always evaluated.
@@ -68,6 +71,7 @@ class TrainConfig:
     compile: str = "none"
     data: str = "resident"
     workers: int = 1
+    shards: int = 1
     device: str = "cpu"
     seed: int = 0
     eval_every: int = 1
@@ -78,7 +82,10 @@ class TrainConfig:
     @property
     def digest(self) -> str:
         """SHA-256 (hex, 16 digits) of all values."""
-        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        values = dataclasses.asdict(self)
+        if self.shards == 1:
+            del values["shards"]  # runs begun before there were shards go on
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,7 @@ class Wishes:
     compile: str | None = None
     data: str | None = None
     workers: int | None = None
+    shards: int | None = None
     device: str | None = None
     seed: int = 0
     eval_every: int | None = None

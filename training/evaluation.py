@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noisyweb.training.augment import to_float
-from noisyweb.training.images import Images, in_order
+from noisyweb.training.distributed import SOLO, Team
+from noisyweb.training.images import Images
 from noisyweb.training.student import Student
 
 BATCH = 256
@@ -28,12 +29,12 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(student: Student, images: Images, num_classes: int) -> Evaluation:
-    """Loss and accuracy, in eval mode; waits for the device once, at the end."""
+def evaluate(student: Student, images: Images, num_classes: int, team: Team = SOLO) -> Evaluation:
+    """Loss and accuracy, in eval mode; waits for the device once, at the end. A team shares the batches out."""
     device = images.labels.device
     loss = torch.zeros((), dtype=torch.float64, device=device)
     right = torch.zeros(num_classes, dtype=torch.int64, device=device)
-    for rows, logits in _logits(student, images):
+    for rows, logits in _logits(student, images, team):
         labels = images.labels[rows]
         loss += F.cross_entropy(logits, labels, reduction="sum")
         right.index_add_(0, labels, (logits.argmax(1) == labels).long())
@@ -45,18 +46,19 @@ def evaluate(student: Student, images: Images, num_classes: int) -> Evaluation:
 
 
 @torch.no_grad()
-def survey(student: Student, images: Images) -> Tensor:
+def survey(student: Student, images: Images, team: Team = SOLO) -> Tensor:
     """The cross-entropy of every row with its given label, [N], in eval mode."""
     losses = torch.empty(len(images.labels), device=images.labels.device)
-    for rows, logits in _logits(student, images):
+    for rows, logits in _logits(student, images, team):
         losses[rows] = F.cross_entropy(logits, images.labels[rows], reduction="none")
     return losses
 
 
-def _logits(student: Student, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
+def _logits(student: Student, images: Images, team: Team) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows [B] and their logits [B, K], in eval mode; afterwards the network is in the mode that it was in."""
     was_training = student.network.training
     student.network.eval()
-    for rows, pixels in images.batches(in_order(images), BATCH):
+    size = -(-BATCH // team.size) * team.size  # what is no multiple would be worked on by everybody
+    for rows, pixels in images.batches(images.read_through(), size):
         yield rows, student(to_float(pixels))
     student.network.train(was_training)

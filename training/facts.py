@@ -26,6 +26,9 @@ class LabelledImages(Protocol):
     info: Mapping[str, Any]
     root: Path | None
 
+    @property
+    def row_groups(self) -> list[tuple[range, int]]: ...
+
     def __len__(self) -> int: ...
 
     def encoded(self, row: int) -> bytes | memoryview | None: ...
@@ -80,10 +83,22 @@ def facts_of(images: LabelledImages, num_validation: int, where: str) -> Facts:
     )
 
 
-def _median_side(images: LabelledImages, where: str, num_sampled: int = 64) -> int:
-    rows = np.unique(np.linspace(0, len(images) - 1, num_sampled).astype(int))
+def _sample(images: LabelledImages, most: int = 64, most_groups: int = 8) -> list[int]:
+    """Rows from all over the set but from few row groups, each of which may have to be fetched."""
+    groups = [rows for rows, _ in images.row_groups if rows]
+    if len(groups) <= most_groups:
+        return _spread(range(len(images)), most)
+    chosen = [groups[place] for place in _spread(range(len(groups)), most_groups)]
+    return [row for rows in chosen for row in _spread(rows, most // most_groups)]
+
+
+def _spread(places: range, most: int) -> list[int]:
+    return [int(place) for place in np.unique(np.linspace(places[0], places[-1], most).astype(int))]
+
+
+def _median_side(images: LabelledImages, where: str) -> int:
     sides = []
-    for row in map(int, rows):
+    for row in _sample(images):
         if images.root is None and images.encoded(row) is None:
             raise TrainingError(
                 f"{where}: row {row} ({images.ids[row]}) has no image bytes, only a path; training needs the images: "

@@ -29,6 +29,10 @@ class Images(Protocol):
         """All rows in a random order that hangs on the seed alone, [N] int64, on the device."""
         ...
 
+    def read_through(self) -> Tensor:
+        """All rows in the order in which they are read with the least effort, [N] int64, on the device."""
+        ...
+
     def batches(self, order: Tensor, size: int) -> Batches:
         """The rows of ``order`` by ``size``, the last batch perhaps smaller, with their images."""
         ...
@@ -53,6 +57,10 @@ class Resident:
         """A permutation, drawn on the CPU so that it is the same on every device."""
         generator = torch.Generator().manual_seed(seed)
         return torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
+
+    def read_through(self) -> Tensor:
+        """As they stand in the manifest."""
+        return in_order(self)
 
     def batches(self, order: Tensor, size: int) -> Batches:
         """See `Images`."""

@@ -69,7 +69,8 @@ def train(
             order = images.order(seed_of(config.seed, "order", epoch))
             if done == 0:
                 started = time.perf_counter()
-                state.method.begin_epoch(state.student, state.clock, functools.partial(survey, images=images))
+                whole = functools.partial(survey, images=images, team=state.team)
+                state.method.begin_epoch(state.student, state.clock, whole)
                 _tick(state, started)
             rest = order[done * config.batch_size : state.steps_per_epoch * config.batch_size]
             lr = _epoch(state, images, rest, keeper, progress)
@@ -153,7 +154,7 @@ def _epoch_row(state: TrainingState, validation: Images | None, truth: Truth, lr
         "val_accuracy": None,
     }
     if validation is not None and (epoch % config.eval_every == 0 or state.step == state.num_steps):
-        found = evaluate(state.evaluable(), validation, len(state.class_accuracy))
+        found = evaluate(state.evaluable(), validation, len(state.class_accuracy), state.team)
         row["val_loss"], row["val_accuracy"] = found.loss, found.accuracy
         state.class_accuracy.copy_(torch.from_numpy(found.class_accuracy))
     return row

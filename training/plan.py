@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
 from noisyweb.data import NoisyImages, validation_folder
+from noisyweb.disk_cache import DISK_BYTES
 from noisyweb.errors import TrainingError
 from noisyweb.remote_path import Place
 from noisyweb.training.auto import resolve
 from noisyweb.training.config import TrainConfig, Wishes
 from noisyweb.training.distributed import SOLO, Team
-from noisyweb.training.facts import Facts, facts_of
+from noisyweb.training.facts import Facts, digest_of, facts_of
 from noisyweb.training.machine import this_machine
 from noisyweb.training.method import STANDARD
 from noisyweb.training.recipes import load_recipe
@@ -29,7 +31,7 @@ class Plan:
         facts: of the training set.
         images: the training set.
         validation: the clean validation set; None if there is none.
-        folder: where the run goes.
+        folder: where the run goes; on a disk that the process that leads sees, if nobody else does.
         resume: go on with the run that is there.
         team: processes that carry it out together.
     """
@@ -52,8 +54,10 @@ def make_plan(
     root: Path | None = None,
     team: Team = SOLO,
     recipe: str | None = None,
+    cache_dir: Path | None = None,
+    cache_disk_bytes: int = DISK_BYTES,
 ) -> Plan:
-    """Look at the data and the machine, and resolve what is left open.
+    """Look at the data and the machine, and resolve what is left open; in a team, the process that leads does.
 
     Args:
         manifest: a manifest folder: a path or an fsspec URL.
@@ -63,30 +67,36 @@ def make_plan(
         root: folder that image paths start from, for manifests without image bytes.
         team: of `noisyweb.training.distributed.join`.
         recipe: one of `noisyweb.training.recipes`, for what is not wished for.
+        cache_dir, cache_disk_bytes: of `noisyweb.data.NoisyImages`, for a manifest at a URL.
 
     Raises:
         NoisywebError: of the class that fits the mistake.
     """
-    images = NoisyImages(manifest, root=root, cache_bytes=CACHE_BYTES)
+    read = functools.partial(
+        NoisyImages, root=root, cache_bytes=CACHE_BYTES, cache_dir=cache_dir, cache_disk_bytes=cache_disk_bytes
+    )
+    images = read(manifest)
     clean = validation_folder(manifest)
-    validation = NoisyImages(clean, root=root, cache_bytes=CACHE_BYTES) if clean is not None else None
+    validation = read(clean) if clean is not None else None
     if validation is not None and validation.class_names != images.class_names:
         raise TrainingError(f"{clean}: its classes are not those of {images.folder}; build both again")
     if validation is not None and len(validation) == 0:
         validation = None
-    facts = facts_of(images, len(validation) if validation is not None else 0, str(images.folder))
-    if recipe is not None:
-        wishes = wishes.over(load_recipe(recipe).wishes(facts.level))
-    folder = RunFolder(out if out is not None else default_folder(facts, wishes.method or STANDARD, wishes.seed))
-    if resume:
-        config = _resumed(folder, wishes, facts)
-    else:
-        config = resolve(wishes, facts, this_machine(wishes.device or "auto"))
-    if config.batch_size % team.size:
-        raise TrainingError(
-            f"batch size {config.batch_size} cannot be shared out to {team.size} processes; "
-            f"take a --batch-size that is a multiple of {team.size}"
-        )
+
+    def settle() -> tuple[TrainConfig, Facts, RunFolder]:
+        facts = facts_of(images, len(validation) if validation is not None else 0, str(images.folder))
+        wished = wishes if recipe is None else wishes.over(load_recipe(recipe).wishes(facts.level))
+        folder = RunFolder(out if out is not None else default_folder(facts, wished.method or STANDARD, wished.seed))
+        if resume:
+            config = _resumed(folder, wished, facts)
+        else:
+            config = resolve(wished, facts, this_machine(wished.device or "auto"), team.size)
+        team.check_batch(config.batch_size)
+        return config, facts, folder
+
+    config, facts, folder = team.from_lead(settle)
+    if not team.leads and digest_of(images.class_names, images.ids, images.labels) != facts.digest:
+        raise TrainingError(f"{images.folder}: not the training set that the first process reads; give all the same")
     return Plan(config, facts, images, validation, folder, resume, team)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from noisyweb.data import NoisyImages
 from noisyweb.errors import TrainingError
@@ -54,21 +55,19 @@ def run(
         NoisywebError: of the class that fits the mistake.
     """
     folder, config, team = plan.folder, plan.config, plan.team
-    if plan.resume and folder.is_finished:
-        return folder.read_summary()
-    if not plan.resume and team.leads:
-        folder.check_free(overwrite)
-    goes_on = plan.resume and folder.checkpoint.exists()
+    begun = team.from_lead(lambda: _begun(plan, overwrite))
+    if begun.summary is not None:
+        return begun.summary
     labels = torch.from_numpy(np.asarray(plan.images.labels, np.int64).copy())
     try:
-        state = TrainingState(config, plan.facts.num_classes, labels, team, begins=not goes_on)
+        state = TrainingState(config, plan.facts.num_classes, labels, team, begins=begun.checkpoint is None)
         if state.begun_from is not None:
             say(f"weights: {state.begun_from}")
         images = _images(plan, plan.images, "training images", progress)
         validation = _images(plan, plan.validation, "validation images", progress) if plan.validation else None
-        if goes_on:
-            _restore(state, folder.checkpoint)
-        team.wait()  # nobody writes before everybody has read
+        if begun.checkpoint is not None:
+            _restore(state, begun.checkpoint, folder.checkpoint)
+        team.wait()  # nothing is written before everybody is ready
         if not team.leads:
             train(state, images, validation, _truth(plan), NoKeeper())
             return _summary(plan, state)
@@ -92,10 +91,27 @@ def run(
         raise
 
 
+class _Begun(NamedTuple):
+    """What an earlier start of the run has left."""
+
+    summary: dict[str, Any] | None = None  # it is finished
+    checkpoint: tuple[dict[str, Tensor], dict[str, Any]] | None = None
+
+
+def _begun(plan: Plan, overwrite: bool) -> _Begun:
+    folder = plan.folder
+    if not plan.resume:
+        folder.check_free(overwrite)
+        return _Begun()
+    if folder.is_finished:
+        return _Begun(folder.read_summary())
+    return _Begun(checkpoint=checkpoint.load(folder.checkpoint) if folder.checkpoint.exists() else None)
+
+
 def _images(plan: Plan, images: NoisyImages, what: str, progress: Progress) -> Images:
     config, device = plan.config, torch.device(plan.config.device)
     if config.data == "stream":
-        return Streamed(images, config.image_size, device, config.workers, plan.team)
+        return Streamed(images, config.image_size, device, config.workers, plan.team, config.shards)
     return Resident(decode_all(images, config.image_size, what, progress).to(device))
 
 
@@ -158,8 +174,8 @@ def _summary(plan: Plan, state: TrainingState) -> dict[str, Any]:
     }
 
 
-def _restore(state: TrainingState, path: Path) -> None:
-    tensors, info = checkpoint.load(path)
+def _restore(state: TrainingState, saved: tuple[dict[str, Tensor], dict[str, Any]], path: Path) -> None:
+    tensors, info = saved
     if info.get("method") != state.config.method:
         raise TrainingError(
             f"{path}: a checkpoint of method {info.get('method')!r}, not {state.config.method!r}; "
