@@ -22,9 +22,7 @@ ENGINE = Annotated[
 ]
 ADDRESS = Annotated[
     str | None,
-    typer.Option(
-        help="Of a Ray cluster: HOST:6379 or auto.  [default: $RAY_ADDRESS, or a Ray of this machine alone]"
-    ),
+    typer.Option(help="Of a Ray cluster: HOST:6379 or auto.  [default: $RAY_ADDRESS, or a Ray of this machine alone]"),
 ]
 WORKERS = Annotated[int | None, typer.Option(min=1, help="Of the engine, at once.  [default: one a processor]")]
 

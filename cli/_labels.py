@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noisyweb.cli._places import local_folder
+
 if TYPE_CHECKING:
     from noisyweb.votes import VoteReport
     from noisyweb.workspace import Workspace
 
-Folder = Annotated[Path, typer.Option("--workspace", help="The workspace folder.")]
+Folder = Annotated[Path, typer.Option("--workspace", parser=local_folder, metavar="PATH", help="The workspace folder.")]
 MinVotes = Annotated[
     int | None,
     typer.Option(

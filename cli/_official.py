@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from noisyweb.official.edition import OfficialEdition
 
 
-def is_official(dataset: str, edition: str | None, workspace: Path | None) -> bool:
+def is_official(dataset: str, edition: str | None, workspace: str | None) -> bool:
     """Whether the official edition is meant: asked for, or fetched and nothing else asked for."""
     from noisyweb.errors import UnknownNameError
     from noisyweb.official.home import home

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noisyweb import plugins
+from noisyweb.cli._places import local_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +39,19 @@ def build(
         str | None, typer.Option(help="Where images and labels come from: official, drawn or crawled.")
     ] = None,
     workspace: Annotated[
-        Path | None, typer.Option(help="A workspace whose wrong images are the pool (the crawled edition).")
+        str | None,
+        typer.Option(
+            help="A workspace (a folder or an fsspec URL) whose wrong images are the pool: the crawled edition."
+        ),
     ] = None,
     clean: Annotated[Path | None, typer.Option(help="The official edition: your own copy of the clean images.")] = None,
     web: Annotated[
-        Path | None, typer.Option(help="The official edition: a workspace with a crawl of its web images.")
+        Path | None,
+        typer.Option(
+            parser=local_folder,
+            metavar="PATH",
+            help="The official edition: a workspace with a crawl of its web images.",
+        ),
     ] = None,
     balance: Annotated[
         str, typer.Option(help="class: each class has its share of wrong labels; global: drawn from all rows alike.")
@@ -154,7 +163,7 @@ def build(
 def rebuild_frozen(
     frozen: Path,
     dataset: str | None,
-    workspace: Path | None,
+    workspace: str | None,
     open_set: str | None,
     confusion: Confusion | None,
     out: str,
@@ -209,9 +218,10 @@ def read_confusions(confusion: Path | None, hierarchy: Path | None) -> Confusion
     return read_hierarchy(hierarchy) if hierarchy is not None else None
 
 
-def choose_edition(dataset: Dataset, edition: str | None, workspace: Path | None) -> tuple[Dataset, str]:
+def choose_edition(dataset: Dataset, edition: str | None, workspace: str | None) -> tuple[Dataset, str]:
     """The data set in the edition asked for, and why that one."""
     from noisyweb.errors import SourceError, UnknownNameError
+    from noisyweb.remote_path import place_of
 
     known = {dataset.edition, "crawled"}
     if edition is not None and edition not in known:
@@ -219,7 +229,7 @@ def choose_edition(dataset: Dataset, edition: str | None, workspace: Path | None
     if workspace is not None:
         if edition not in (None, "crawled"):
             raise SourceError(f"--workspace makes the crawled edition, asked was {edition}; leave one of them out")
-        return dataset.with_workspace(workspace), f"the pool is workspace {workspace}"
+        return dataset.with_workspace(workspace), f"the pool is workspace {place_of(workspace)}"
     if edition == "crawled" and dataset.edition != "crawled":
         raise SourceError("the crawled edition needs a workspace; name it with --workspace")
     if dataset.edition == "drawn":

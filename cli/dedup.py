@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from noisyweb.cli._engine import ADDRESS, ENGINE, WORKERS, engine_of
+
 
 def dedup(
-    workspace: Annotated[Path, typer.Option(help="The workspace folder that was crawled into.")] = Path("workspace"),
+    workspace: Annotated[
+        str, typer.Option(help="The workspace that was crawled into: a folder or a URL.")
+    ] = "workspace",
     dataset: Annotated[
         str | None,
         typer.Option(help="Data set (name or definition.toml) whose clean images must not appear: leaks."),
@@ -48,6 +52,9 @@ def dedup(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Processes that decode and hash; one a core if not said.")
     ] = None,
+    engine: ENGINE = None,
+    address: ADDRESS = None,
+    workers: WORKERS = None,
 ) -> None:
     """Find exact, near and reworked duplicates, and web images that are also clean images.
 
@@ -66,6 +73,8 @@ def dedup(
     from noisyweb.workspace import Workspace
 
     place = Workspace(workspace)
+    if gallery and not isinstance(place.folder, Path):
+        raise SourceError(f"workspace {place.folder}: --gallery writes into a folder on a disk; leave it out")
     model = Embedding(embedding, load_model(embedding), min_cosine) if embedding else None
     if against_clean and dataset is None:
         record = read_record(place.folder)
@@ -77,7 +86,7 @@ def dedup(
         dataset = record.dataset
     data = load_dataset(dataset) if dataset else None
     train, validation = (data.train(), data.validation()) if data else (None, None)
-    with bars() as progress:
+    with engine_of(engine, address, workers, workspace) as chosen, bars() as progress:
         report = run(
             place,
             train=train,
@@ -89,6 +98,7 @@ def dedup(
             keep=keep,
             dataset=dataset or "",
             processes=processes,
+            engine=chosen,
             progress=progress,
         )
     typer.echo("\n".join(report.lines()))
@@ -99,7 +109,7 @@ def dedup(
         with bars() as progress:
             seen = draw(
                 place,
-                place.folder / "dedup",
+                Path(workspace) / "dedup",
                 radius=report.radius,
                 method=method,
                 clean=by_id(images for images in (train, validation) if images is not None),

@@ -52,7 +52,7 @@ def consensus(
     with place.locked():
         harvest(place)
         update(place, min_votes=min_votes, method=method, count_weak=count_weak)
-    settings = read_settings(place.folder)
+    settings = read_settings(place.on_disk())
     weak = "counting" if settings.count_weak else "not counting"
     least = f"{settings.min_votes:,} or more yes and no votes"
     typer.echo(f"method: {settings.method}, {least} for a verdict, {weak} weak ones")

@@ -29,7 +29,7 @@ def invite(
     place = Workspace(workspace)
     shown = check_origin(page)
     wanted = [roster.checked_name(name) for name in names]
-    book = Book(place.folder)
+    book = Book(place.on_disk())
     for name in wanted:
         if revoke:
             roster.revoke(book, name)

@@ -30,7 +30,7 @@ def pull(
     options = {"workspace": str(workspace), "token": token(keys)}
     options |= {name: value for name, value in (("url", url), ("project", project)) if value is not None}
     collect(place, "label-studio", options, min_votes)
-    seen = read_record(place.folder).pulled
+    seen = read_record(place.on_disk()).pulled
     typer.echo(f"Label Studio: {seen.votes:,} votes in {seen.tasks:,} tasks")
     left_out = {
         "tasks that are no question of this workspace": seen.strangers,

@@ -65,7 +65,7 @@ def serve(
 
     check_packages()
     place = Workspace(workspace)
-    settings = read_settings(place.folder)
+    settings = read_settings(place.on_disk())
     first = settings.min_votes if votes is None else votes
     origins = [check_origin(each) for each in origin or []]
     if (certificate is None) != (key is None):

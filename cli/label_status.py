@@ -54,7 +54,7 @@ def status(
     asked = questions(place)
     refresh(place)
     print_verdicts(place)
-    settings = read_settings(place.folder)
+    settings = read_settings(place.on_disk())
     votes = place.read("votes")
     counted = tally(votes, settings.count_weak)
     typer.echo(alpha_line(agreement(counted)))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from noisyweb.cli._places import local_folder
+
 
 def report(
     builds: Annotated[
@@ -17,7 +19,10 @@ def report(
         typer.Option(metavar="DIR", help="A training run or a folder of runs; may be said several times."),
     ] = None,
     study: Annotated[Path | None, typer.Option(help="Folder of a study.")] = None,
-    workspace: Annotated[Path | None, typer.Option(help="The workspace that the web images come from.")] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(parser=local_folder, metavar="PATH", help="The workspace that the web images come from."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write; an earlier report is replaced.")] = Path("report"),
     title: Annotated[str | None, typer.Option(help="Title of the page; if not given, the data set's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of what is drawn: images shown, samples measured.")] = 0,

@@ -59,6 +59,30 @@ class Index:
         probes = _joined([(row, one.probes) for row, one in there])
         return cls(*probes, *_joined([(row, one.targets) for row, one in there]))
 
+    @classmethod
+    def of_arrays(cls, faces: Places, probes: npt.NDArray[np.uint64], all_targets: npt.NDArray[np.uint64]) -> Index:
+        """Of the views of N images side by side, and how many faces each image has."""
+        sides = []
+        for each in (len(PROBES), NUM_TARGETS):
+            counts = faces.astype(np.int64) * each
+            starts = np.repeat(np.cumsum(counts) - counts, counts)
+            views = (np.arange(len(starts)) - starts).astype(np.int16)
+            sides.append((np.repeat(np.arange(len(faces), dtype=np.int32), counts), views))
+        return cls(probes, *sides[0], all_targets, *sides[1])
+
+    def part(self, start: int, stop: int) -> Index:
+        """That of the images from row ``start`` to before ``stop``, which keep their rows."""
+        ours = slice(*np.searchsorted(self.probe_rows, (start, stop)).tolist())
+        theirs = slice(*np.searchsorted(self.target_rows, (start, stop)).tolist())
+        return Index(
+            self.probes[ours],
+            self.probe_rows[ours],
+            self.probe_views[ours],
+            self.targets[theirs],
+            self.target_rows[theirs],
+            self.target_views[theirs],
+        )
+
 
 def _joined(parts: list[tuple[int, npt.NDArray[np.uint64]]]) -> tuple[npt.NDArray[np.uint64], Places, Places]:
     if not parts:
@@ -77,14 +101,39 @@ def candidates(left: Index, right: Index | None, radius: int = VIEW_RADIUS, most
         radius: in bits of 64.
         most: guesses for each pair and direction, the nearest first.
     """
-    found = _best(_alike(left, right or left, radius, is_self=right is None), most)
-    if right is not None:
-        back = _best(_alike(right, left, radius, is_self=False), most)
-        found = np.concatenate([found, back[:, [1, 0, 2, 3, 4, 5]] ^ np.array([0, 0, 0, 1, 0, 0])])
+    found = candidate_rows(left, right, radius, most)
+    assert found is not None
     pairs: Candidates = {}
-    for i, j, distance, is_back, probe_view, target_view in found[np.lexsort(found.T[[2, 1, 0]])].tolist():
+    for i, j, distance, is_back, probe_view, target_view in found.tolist():
         pairs.setdefault((i, j), []).append(Guess(not is_back, probe_view, target_view, distance))
     return pairs
+
+
+def candidate_rows(
+    left: Index,
+    right: Index | None,
+    radius: int = VIEW_RADIUS,
+    most: int = 1,
+    *,
+    limit: int | None = None,
+    threads: int | None = None,
+) -> Rows | None:
+    """`candidates` as rows of i, j, distance, whether the probe is the second image's, probe view, target view.
+
+    They are sorted by i, then j, then distance.
+
+    Args:
+        left, right, radius, most: see `candidates`.
+        limit: rows beyond which it gives up, and None is returned.
+        threads: see `noisyweb.hamming.neighbours`.
+    """
+    found = _best(_alike(left, right or left, radius, threads, is_self=right is None), most, limit)
+    if right is not None and found is not None:
+        back = _best(_alike(right, left, radius, threads, is_self=False), most, limit)
+        if back is None:
+            return None
+        found = np.concatenate([found, back[:, [1, 0, 2, 3, 4, 5]] ^ np.array([0, 0, 0, 1, 0, 0])])
+    return None if found is None else found[np.lexsort(found.T[[2, 1, 0]])]
 
 
 _PROBE_FAMILIES = np.array([probe.family for probe in PROBES])
@@ -92,12 +141,12 @@ _TARGET_FAMILIES = np.array([target.family for target in targets(1.0)])
 _MANY = 1 << 20
 
 
-def _alike(left: Index, right: Index, radius: int, *, is_self: bool) -> Iterator[Rows]:
+def _alike(left: Index, right: Index, radius: int, threads: int | None, *, is_self: bool) -> Iterator[Rows]:
     """Views within the radius: rows of i, j, distance, is_back, probe view, target view; of itself with i < j."""
     for family in (WHOLE, MIDDLE, STRIPPED):
         ours = np.flatnonzero(_PROBE_FAMILIES[left.probe_views % len(PROBES)] == family)
         theirs = np.flatnonzero(_TARGET_FAMILIES[right.target_views % NUM_TARGETS] == family)
-        for i, j, distance in neighbours(left.probes[ours, None], right.targets[theirs, None], radius):
+        for i, j, distance in neighbours(left.probes[ours, None], right.targets[theirs, None], radius, threads=threads):
             a, b = ours[i], theirs[j]
             first, second = left.probe_rows[a], right.target_rows[b]
             back = first > second if is_self else np.zeros(len(a), bool)
@@ -113,8 +162,8 @@ def _alike(left: Index, right: Index, radius: int, *, is_self: bool) -> Iterator
             yield rows[first != second] if is_self else rows
 
 
-def _best(batches: Iterable[Rows], most: int) -> Rows:
-    """The nearest views of each pair and direction."""
+def _best(batches: Iterable[Rows], most: int, limit: int | None) -> Rows | None:
+    """The nearest views of each pair and direction; None if they are more than the limit."""
     held: list[Rows] = [np.empty((0, 6), np.int64)]
     size = 0
     for batch in batches:
@@ -123,7 +172,10 @@ def _best(batches: Iterable[Rows], most: int) -> Rows:
         if size > _MANY:  # most are further views of the same pairs
             held = [_first(np.concatenate(held), most)]
             size = 0
-    return _first(np.concatenate(held), most)
+            if limit is not None and len(held[0]) > limit:
+                return None
+    found = _first(np.concatenate(held), most)
+    return None if limit is not None and len(found) > limit else found
 
 
 def _first(rows: Rows, most: int) -> Rows:

@@ -6,11 +6,12 @@ downloads in flight and nothing else; the same call again asks only what is stil
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import resource
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from types import ModuleType
 
@@ -32,7 +33,7 @@ from noisyweb.providers._protocol import HostLimit
 from noisyweb.scale.engine import Engine
 from noisyweb.scale.fetch_shard import FetchSetting
 from noisyweb.scale.shared import check_shared
-from noisyweb.scale.spread_fetch import fetch_all_on, num_buckets
+from noisyweb.scale.spread_fetch import CHECKPOINT_S, fetch_all_on, num_buckets
 from noisyweb.tabledb import Database
 from noisyweb.workspace import Workspace
 
@@ -90,6 +91,7 @@ async def crawl(
             async with (
                 Fetcher(policy, limits, tls=tls) as fetcher,
                 ImagePool(images, processes if engine is None else 1) as pool,
+                _checkpoints(workspace, database),
             ):
                 _add_lists(database, plan, stats)
                 searchers = [_searcher(provider, fetcher) for provider in plan.searched]
@@ -122,7 +124,9 @@ async def crawl(
                         num_buckets(engine),
                         None if plan.archive is None else plan.archive or ARCHIVE_URL,
                     )
-                    problem = fetch_all_on(engine, database, work, setting, stats)
+                    problem = fetch_all_on(
+                        engine, database, work, setting, stats, checkpoint=lambda: workspace.checkpoint(database)
+                    )
                     problems |= {"archive": problem} if problem else {}
                 stats.end_fetch()
             if archive is not None and archive.problem:
@@ -132,6 +136,27 @@ async def crawl(
             write_attribution(database, workspace.folder / "ATTRIBUTION.md")
             report.write(workspace.folder / "crawl-report.json")
     return report
+
+
+@contextlib.asynccontextmanager
+async def _checkpoints(workspace: Workspace, database: Database) -> AsyncIterator[None]:
+    """Write what has changed to a workspace at a URL every few seconds meanwhile, so that another machine can go on."""
+
+    async def keep_writing() -> None:
+        while True:
+            await asyncio.sleep(CHECKPOINT_S)
+            changes = workspace.changes(database)
+            if changes is not None:
+                await asyncio.to_thread(changes.send)
+                changes.forget(database)
+
+    writing = asyncio.create_task(keep_writing())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await writing
 
 
 def _add_lists(database: Database, plan: CrawlPlan, stats: CrawlStats) -> None:

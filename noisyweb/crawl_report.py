@@ -6,12 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from noisyweb.atomic import replacing_file
 from noisyweb.attribution import attribution_text
 from noisyweb.crawl_stats import CrawlStats
+from noisyweb.places import write_file, write_whole
+from noisyweb.remote_path import Place
 from noisyweb.tabledb import Database
 
 MAX_CLASS_LINES = 20
@@ -95,7 +95,7 @@ class CrawlReport:
             lines.append(line + (f"  {_counts(self.failed[k])}" if self.failed[k] else ""))
         return lines
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Place) -> None:
         """Write all of it as JSON."""
         content = {
             "classes": [
@@ -113,8 +113,7 @@ class CrawlReport:
             "this_run": {"urls": self.num_done, "bytes": self.num_bytes, "seconds": round(self.seconds, 1)},
             "problems": list(self.problems),
         }
-        with replacing_file(path) as temporary:
-            temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_whole(path, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def crawl_report(
@@ -164,7 +163,7 @@ def crawl_report(
     )
 
 
-def write_attribution(database: Database, path: Path) -> None:
+def write_attribution(database: Database, path: Place) -> None:
     """Credits of all images, each once, in bounded memory; ``path`` is replaced whole."""
     columns = ("image_id", "url", "landing_url", "creator", "license", "attribution")
     cursor = database.sql.execute(
@@ -172,7 +171,7 @@ def write_attribution(database: Database, path: Path) -> None:
         "JOIN candidates c ON c.url = i.url AND c.label = i.label WHERE i.image_id IS NOT NULL "
         "GROUP BY i.image_id ORDER BY i.image_id"
     )
-    with replacing_file(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
+    with write_file(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
         handle.writelines(attribution_text(dict(zip(columns, row, strict=True)) for row in cursor))
 
 

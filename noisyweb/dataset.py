@@ -34,6 +34,7 @@ from noisyweb import plugins
 from noisyweb.errors import DefinitionError, SourceError, UnknownNameError
 from noisyweb.imageset import ImageSet
 from noisyweb.manifest import DATASET_NAME
+from noisyweb.remote_path import Place, place_of
 
 T = TypeVar("T")
 
@@ -150,11 +151,12 @@ class Dataset:
         section = replace(dataset.sections["train"], class_names=dataset.declared_classes)
         return replace(self, sections={**self.sections, "other": replace(section, where=f"{section.where} as [other]")})
 
-    def with_workspace(self, workspace: Path) -> Dataset:
-        """The same data set with a workspace of one's own as its pool: the crawled edition."""
-        options = {"workspace": str(workspace.resolve())}
+    def with_workspace(self, workspace: str | Place) -> Dataset:
+        """The same data set with a workspace, at a path or an fsspec URL, as its pool: the crawled edition."""
+        place = place_of(workspace)
+        options = {"workspace": str(place.resolve()) if isinstance(place, Path) else place.url}
         anchor = self.sections["train"]
-        section = replace(anchor, role="pool", format="workspace", options=options, where=f"--workspace {workspace}")
+        section = replace(anchor, role="pool", format="workspace", options=options, where=f"--workspace {place}")
         return replace(self, edition="crawled", sections={**self.sections, "pool": section})
 
     def _read(self, role: str) -> ImageSet:

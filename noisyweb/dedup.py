@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -41,12 +42,16 @@ from noisyweb.hashes import (
     stored,
 )
 from noisyweb.imageset import ImageSet
-from noisyweb.leaks import Found, find_leaks
+from noisyweb.leaks import Found, Nearest, find_leaks, nearest
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Load
 from noisyweb.schemas import CLEAN_DUPLICATES, DUPLICATES
 from noisyweb.stages import ByEmbedding, ByViews, Stage
 from noisyweb.workspace import Workspace
+
+if TYPE_CHECKING:
+    from noisyweb.scale.engine import Engine
+    from noisyweb.scale.spread_dedup import Sizes, Spread
 
 DEFAULT_RADIUS = 32
 
@@ -66,6 +71,8 @@ def dedup(
     keep: str = "largest",
     dataset: str = "",
     processes: int | None = None,
+    engine: Engine | None = None,
+    sizes: Sizes | None = None,
     progress: Progress = silent,
 ) -> DedupReport:
     """Find a workspace's duplicates and leaks anew and write its ``duplicates`` table.
@@ -81,16 +88,24 @@ def dedup(
         keep: which of several copies stays; see `noisyweb.dedup_order.KEEP`.
         dataset: what the user calls the clean sets, for the record.
         processes: see `noisyweb.workers.describe_all`.
+        engine: where describing, comparing and proving are done; None: in this process and ``processes`` others. The
+            tables are the same. Clean images are read and described here in any case.
+        sizes: how an engine's work is cut; None: as is best for many images.
         progress: told how far it is.
 
     Raises:
-        SourceError: the radius is not in 0..256, or another process writes to the workspace.
+        SourceError: the radius is not in 0..256, another process writes to the workspace, it is at a URL and no engine
+            is given, or the workers of an engine could not load the embedding by its name.
         UnknownNameError: no such hash or policy.
+        NoisywebError: an engine's workers cannot compare two blocks of images.
     """
     if not 0 <= radius <= 256:
         raise SourceError(f"radius {radius}: expected 0 to 256 bits; {DEFAULT_RADIUS} is the default")
     if method not in TABLES:
         raise UnknownNameError("hash", method, TABLES)
+    if engine is None and not isinstance(workspace.folder, Path):
+        raise SourceError(f"workspace {workspace.folder}: dedup at a URL needs an engine; name one with --engine")
+    spread = None if engine is None else _spread(engine, workspace, sizes, embedding, progress)
     with workspace.locked(), pillow_in_bounds():
         options: dict[str, Any] = {"with_views": views, "processes": processes, "progress": progress}
         check_policy(keep)
@@ -100,38 +115,52 @@ def dedup(
             for against, images in (("validation", validation), ("train", train))
             if images is not None
         }
-        describe_new(workspace, stored(workspace, web_ids), method, **options)
+        if spread is None:
+            describe_new(workspace, stored(workspace, web_ids), method, **options)
+        else:
+            spread.describe(web_ids, method, views)
         keys = best_first(workspace, keep)
         known, seen = known_hashes(workspace, method), known_views(workspace) if views else {}
 
-        def compared(ids: list[str], load: Load) -> Described:
-            return described(ids, known, seen, load)
+        def compared(ids: list[str], load: Load | None = None) -> Described:
+            return described(ids, known, seen, load or workspace.load, is_stored=load is None)
 
         dropped: Dropped = {}
         _unreadable(keys, known, dropped)
         _earlier_leaks(workspace, keys, dropped, clean)
         there = {against: compared(one.ids, loader(one.images, one.rows())) for against, one in clean.items()}
-        stages: list[Stage] = [ByViews(radius)] if views else []
+        stages: list[Stage] = []
+        if views:
+            stages.append(spread.by_views(radius) if spread else ByViews(radius))
         if embedding is not None:
-            for one in (compared(web_ids, workspace.load), *there.values()):
+            web = compared(web_ids)
+            if spread is not None:
+                spread.embed(web.ids, embedding)
+            for one in there.values() if spread else (web, *there.values()):
                 embed_new(workspace, one.ids, one.load, embedding, progress)
-            stages.append(ByEmbedding(known_vectors(workspace, embedding.name), embedding.min_cosine))
+            vectors = known_vectors(workspace, embedding.name)
+            by_embedding = spread.by_embedding if spread else ByEmbedding
+            stages.append(by_embedding(vectors, embedding.min_cosine))
+        near = spread.nearest if spread else nearest
         for against, one in there.items():
             left = [image_id for image_id, label in keys if (image_id, label) not in dropped]
-            found = find_leaks(compared(left, workspace.load), one, radius, stages, progress)
+            found = find_leaks(compared(left), one, radius, stages, progress, near)
             _drop_leaks(keys, against, set(clean[against].ids), found, dropped)
         left = [key[0] for key in keys if key not in dropped]
-        _drop_copies(keys, group(compared(left, workspace.load), radius, stages, progress), dropped)
+        groups = group(compared(left), radius, stages, progress, spread.nearest_kept if spread else None)
+        _drop_copies(keys, groups, dropped)
         rows = [dropped[key] for key in sorted(dropped, key=lambda key: (key[1], key[0]))]
         num_clean_leaks = None
         if len(clean) == 2:
-            num_clean_leaks = _clean_leaks(workspace, clean, there, radius, stages, progress)
+            num_clean_leaks = _clean_leaks(workspace, clean, there, radius, stages, progress, near)
         workspace.write("duplicates", pa.Table.from_pylist(rows, schema=DUPLICATES))
         earlier = read_record(workspace.folder)
         dataset = dataset or (earlier.dataset if earlier else "")
         digests = {against: one.digest() for against, one in clean.items()}
         record = DedupRecord(method, radius, views, keep, dataset, ids_digest(web_ids), digests)
         write_record(workspace.folder, record)
+        if spread is not None:
+            spread.forget()
         num_fetched = sum(image_id is not None for image_id in workspace.read("images")["image_id"].to_pylist())
     return DedupReport(
         num_fetched=num_fetched,
@@ -141,7 +170,21 @@ def dedup(
         radius=radius,
         num_dropped=Counter((row["against"], row["kind"]) for row in rows),
         num_clean_leaks=num_clean_leaks,
+        aside=spread.aside if spread else (),
     )
+
+
+def _spread(
+    engine: Engine, workspace: Workspace, sizes: Sizes | None, embedding: Embedding | None, progress: Progress
+) -> Spread:
+    from noisyweb.scale.embed_shards import check_named
+    from noisyweb.scale.shared import check_shared
+    from noisyweb.scale.spread_dedup import Sizes, Spread
+
+    if embedding is not None:
+        check_named(embedding)
+    check_shared(engine, workspace.folder)
+    return Spread(engine, workspace, sizes or Sizes(), progress)
 
 
 def _unreadable(keys: list[Key], known: Known, dropped: Dropped) -> None:
@@ -192,10 +235,11 @@ def _clean_leaks(
     radius: int,
     stages: list[Stage],
     progress: Progress,
+    near: Nearest,
 ) -> int:
     """Clean train images that are also validation images: a table of their own, since clean sets are the user's."""
     names = {against: (one.images.names, one.rows()) for against, one in clean.items()}
-    found = find_leaks(there["train"], there["validation"], radius, stages, progress)
+    found = find_leaks(there["train"], there["validation"], radius, stages, progress, near)
     same = set(clean["train"].ids) & set(clean["validation"].ids)
     rows = []
     for image_id in sorted(same | set(found)):

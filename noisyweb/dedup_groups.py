@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,19 @@ MAX_PAIRS = 20_000_000
 Rows = npt.NDArray[np.int64]
 
 
-def group(images: Described, radius: int, stages: Sequence[Stage], progress: Progress = silent) -> dict[str, Found]:
+class NearestKept(Protocol):
+    """As `nearest_kept`."""
+
+    def __call__(self, hashes: Hashes, radius: int, *, progress: Progress) -> dict[int, tuple[int, int]]: ...
+
+
+def group(
+    images: Described,
+    radius: int,
+    stages: Sequence[Stage],
+    progress: Progress = silent,
+    near: NearestKept | None = None,
+) -> dict[str, Found]:
     """Give each copy the image that stays in its place; all others stay.
 
     Near copies are grouped first, by the hash. Then those that stay go through each stage. Where one of them goes, the
@@ -34,8 +47,10 @@ def group(images: Described, radius: int, stages: Sequence[Stage], progress: Pro
         radius: bits of 256.
         stages: how other copies are looked for.
         progress: told how far it is.
+        near: how near copies are grouped; None: by `nearest_kept`.
     """
     given: dict[str, Found] = {}
+    near = near or nearest_kept
 
     def left() -> Described:
         return images.part([image_id for image_id in images.ids if image_id not in given])
@@ -44,7 +59,7 @@ def group(images: Described, radius: int, stages: Sequence[Stage], progress: Pro
     while not is_done:
         is_done = True
         pool = left()
-        for row, (distance, kept) in nearest_kept(pool.hashes, radius, progress=progress).items():
+        for row, (distance, kept) in near(pool.hashes, radius, progress=progress).items():
             given[pool.ids[row]] = Found(pool.ids[kept], Match("near", distance))
         for stage in stages:
             gone = _copies(left(), stage, progress)
@@ -134,7 +149,7 @@ def nearest_kept(
         if pairs is None:
             size = max(1, (stop - start) // 2)
             continue
-        is_kept[rows[_keep(len(rows), pairs)]] = True
+        is_kept[rows[keep_first(len(rows), pairs)]] = True
         progress("group", stop, len(hashes))
         start, size = stop, max(first_block, stop)
     return _nearest(hashes, is_kept, radius)
@@ -153,7 +168,7 @@ def _pairs(hashes: Hashes, radius: int, most: int) -> Rows | None:
     return np.asarray(pairs[np.argsort(pairs[:, 1], kind="stable")])
 
 
-def _keep(size: int, pairs: Rows) -> npt.NDArray[np.bool_]:
+def keep_first(size: int, pairs: Rows) -> npt.NDArray[np.bool_]:
     """Which of ``size`` rows are kept, in their order: those that no kept row before is near."""
     is_kept = np.ones(size, bool)
     rows, starts = np.unique(pairs[:, 1], return_index=True)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
-from noisyweb.atomic import replacing_file
 from noisyweb.errors import CorruptFileError
+from noisyweb.places import write_whole
+from noisyweb.remote_path import Place
 
 NAME = "dedup.json"
 
@@ -38,13 +38,12 @@ class DedupRecord:
     against: dict[str, str] = field(default_factory=dict)
 
 
-def write_record(folder: Path, record: DedupRecord) -> None:
+def write_record(folder: Place, record: DedupRecord) -> None:
     """Write it into a workspace's folder."""
-    with replacing_file(folder / NAME) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_whole(folder / NAME, (json.dumps(asdict(record), indent=1, sort_keys=True) + "\n").encode())
 
 
-def read_record(folder: Path) -> DedupRecord | None:
+def read_record(folder: Place) -> DedupRecord | None:
     """What the last dedup of a workspace did; None: there was none.
 
     Raises:

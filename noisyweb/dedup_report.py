@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from noisyweb.schemas import DUPLICATE_KINDS
@@ -19,6 +19,25 @@ _WORDS = {
 }
 
 
+NUM_TOLD = 5
+"""Things set aside that a report names; the others are counted."""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """An item that failed wherever it was tried; see `noisyweb.scale.parts`.
+
+    Attributes:
+        taken_as: unreadable, without a vector, or not compared (two images, taken as no copies).
+        item: the image's id, or both.
+        reason: of the last failure.
+    """
+
+    taken_as: str
+    item: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class DedupReport:
     """What a run found.
@@ -32,6 +51,7 @@ class DedupReport:
         num_kept: what is left.
         num_clean_leaks: clean train images that are also validation images; None: not looked at.
         radius: bits of 256.
+        aside: what an engine's workers gave up.
     """
 
     num_fetched: int
@@ -41,6 +61,7 @@ class DedupReport:
     radius: int
     num_dropped: Mapping[tuple[str, str], int] = field(default_factory=Counter)
     num_clean_leaks: int | None = None
+    aside: Sequence[SetAside] = ()
 
     def count(self, against: str, *kinds: str) -> int:
         """Dropped against web, train or validation, of some kinds, or of all."""
@@ -71,6 +92,10 @@ class DedupReport:
                 f"{self.num_clean_leaks:,} clean train images are also validation images (clean_duplicates.parquet): "
                 "the clean set's own leaks, nothing was dropped for them"
             )
+        for taken_as, number in sorted(Counter(one.taken_as for one in self.aside).items()):
+            told.append(f"set aside, {taken_as}: {number:,}")
+            those = [one for one in self.aside if one.taken_as == taken_as]
+            told += [f"  {one.item}: {one.reason}" for one in those[:NUM_TOLD]]
         return told
 
     def _is_told(self, kind: str) -> bool:

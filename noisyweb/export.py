@@ -15,7 +15,7 @@ from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.facts import facts_of
 from noisyweb.levels import level_text, parse_level
 from noisyweb.lock import VALIDATION_FOLDER
-from noisyweb.manifest import SHARD_BYTES, Manifest, open_manifest
+from noisyweb.manifest import SHARD_BYTES, Manifest, manifest_folders, open_manifest
 from noisyweb.progress import Progress, silent
 from noisyweb.remote_path import Place
 
@@ -102,7 +102,7 @@ class Builds:
         return names
 
 
-def open_builds(place: Path, validation: Path | None = None) -> Builds:
+def open_builds(place: Place, validation: Place | None = None) -> Builds:
     """The builds at a place.
 
     Args:
@@ -112,13 +112,14 @@ def open_builds(place: Path, validation: Path | None = None) -> Builds:
     Raises:
         SourceError: there is no manifest, or they are not of one data set with one vocabulary.
     """
-    place = place.resolve() if place.name in ("", "..") else place  # what is exported is named by its folder
-    inner = sorted({path.parent for path in place.glob("*/*-of-*.parquet") if not path.parent.name.startswith(".")})
+    if isinstance(place, Path) and place.name in ("", ".."):
+        place = place.resolve()  # what is exported is named by its folder
+    inner = manifest_folders(place)
     alone = any(place.glob("*-of-*.parquet")) or not inner
-    if alone and not any(place.glob("*-of-*.parquet")) and (deeper := sorted(place.glob("*/*/*-of-*.parquet"))):
-        raise SourceError(f"{place}: it holds data sets, not builds; did you mean {deeper[0].parents[1]}?")
+    if alone and not any(place.glob("*-of-*.parquet")) and (deeper := _files_in(place, "*/*/*-of-*.parquet")):
+        raise SourceError(f"{place}: it holds data sets, not builds; did you mean {deeper[0].parent.parent}?")
     manifests = [open_manifest(place)] if alone else [open_manifest(folder) for folder in inner]
-    beside = validation or place.resolve().parent / VALIDATION_FOLDER
+    beside = validation or (place.resolve() if isinstance(place, Path) else place).parent / VALIDATION_FOLDER
     if alone and manifests[0].info["split"] == "train" and any(beside.glob("*-of-*.parquet")):
         manifests.append(open_manifest(beside))
     first = manifests[0]
@@ -137,6 +138,11 @@ def open_builds(place: Path, validation: Path | None = None) -> Builds:
         raise SourceError(f"{place}: it holds {len(folders['validation'])} validation sets; expected one")
     shared = folders["validation"][0] if folders["validation"] else None
     return Builds(first.info["dataset"], tuple(first.class_names), tuple(folders["train"]), shared)
+
+
+def _files_in(place: Place, pattern: str) -> list[Place]:
+    found: list[Place] = list(place.glob(pattern))
+    return sorted(found)
 
 
 def export_builds(builds: Builds, to: str, target: Path, options: Options | None = None) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import tee
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -36,18 +37,20 @@ class Described:
         hashes: shape (N, 4).
         views: N views; all None where copies are looked for by the hash alone.
         load: gives the images' bytes.
+        is_stored: whether they are in the workspace's store, where workers elsewhere find them too.
     """
 
     ids: list[str]
     hashes: Hashes
     views: list[Views | None]
     load: Load
+    is_stored: bool = False
 
     def part(self, ids: Sequence[str]) -> Described:
         """Some of them, in the order asked for; ids that are not among them are left out."""
         rows = [self._places[image_id] for image_id in ids if image_id in self._places]
         views = [self.views[row] for row in rows]
-        return Described([self.ids[row] for row in rows], self.hashes[rows], views, self.load)
+        return Described([self.ids[row] for row in rows], self.hashes[rows], views, self.load, self.is_stored)
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -124,11 +127,13 @@ def known_views(workspace: Workspace) -> dict[str, Views | None]:
     return found
 
 
-def described(ids: Iterable[str], known: Known, views: dict[str, Views | None], load: Load) -> Described:
+def described(
+    ids: Iterable[str], known: Known, views: dict[str, Views | None], load: Load, *, is_stored: bool = False
+) -> Described:
     """Those of the images that can be compared: neither flat nor unreadable; each once, in order."""
     there = [image_id for image_id in dict.fromkeys(ids) if known[image_id][0] is not None and not known[image_id][1]]
     values = words([known[image_id][0] or b"" for image_id in there])
-    return Described(there, values, [views.get(image_id) for image_id in there], load)
+    return Described(there, values, [views.get(image_id) for image_id in there], load, is_stored)
 
 
 def embed_new(
@@ -187,5 +192,6 @@ def words(column: pa.ChunkedArray | Sequence[bytes]) -> Hashes:
 
 
 def stored(workspace: Workspace, image_ids: Iterable[str]) -> list[tuple[str, Picture]]:
-    """Ids with where their bytes are in the store."""
-    return [(image_id, workspace.path(image_id)) for image_id in image_ids]
+    """Ids with where their bytes are in the store of a workspace on a disk."""
+    paths = [(image_id, workspace.path(image_id)) for image_id in image_ids]
+    return [(image_id, path) for image_id, path in paths if isinstance(path, Path)]

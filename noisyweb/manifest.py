@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.remote_path import Place, RemotePath, open_parquet, place_of
 from noisyweb.schemas import MANIFEST
+
+P = TypeVar("P", bound=Path | RemotePath)
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """What Pillow may try on the bytes of a row, and nothing else."""
@@ -201,9 +203,10 @@ def open_manifest(folder: str | Place) -> Manifest:
     return Manifest(folder, tuple(files))
 
 
-def manifest_folders(folder: Path) -> list[Path]:
+def manifest_folders(folder: P) -> list[P]:
     """The folders directly below one that hold a manifest, sorted, but for hidden ones: those are half-written."""
-    return sorted({file.parent for file in folder.glob("*/*-of-*.parquet") if not file.parent.name.startswith(".")})
+    found: set[Any] = {file.parent for file in folder.glob("*/*-of-*.parquet") if not file.parent.name.startswith(".")}
+    return sorted(found)
 
 
 def _check_whole(folder: RemotePath, names: Sequence[str]) -> None:

@@ -75,16 +75,17 @@ class Prover:
     Args:
         radius: bits of 256 within which two pictures laid over each other must be.
         max_faces: images whose faces are held, 24 KB each.
+        threads: that decode; None: one a processor.
     """
 
-    def __init__(self, radius: int, *, max_faces: int = 4096) -> None:
-        self._radius, self._max_faces = radius, max_faces
+    def __init__(self, radius: int, *, max_faces: int = 4096, threads: int | None = None) -> None:
+        self._radius, self._max_faces, self._threads = radius, max_faces, threads
         self._faces: dict[str, list[Face]] = {}
         self._known: dict[tuple[str, str], Match | None] = {}
 
     def prove_all(self, questions: Sequence[Question], load: Load, progress: Progress = silent) -> list[Match | None]:
         """Whether each pair of image ids is a copy, and how; None: it is not. Guesses are tried in their order."""
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
+        with ThreadPoolExecutor(self._threads or os.cpu_count()) as threads:
             done = 0
             for part in self._parts([q for q in questions if (q[0], q[1]) not in self._known]):
                 self._look_at([image_id for question in part for image_id in question[:2]], load, threads)

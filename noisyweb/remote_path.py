@@ -16,6 +16,7 @@ from noisyweb.patience import patient
 from noisyweb.plain_url import check_plain, is_url
 from noisyweb.range_file import RangeFile
 from noisyweb.remote_errors import remote_errors, shown, told
+from noisyweb.remote_info import version_of, when_put
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Place", "RemotePath", "is_url", "open_parquet", "place_of"]
 
 _EXTRAS = {"s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3"), "gs": ("gcsfs", "gs"), "gcs": ("gcsfs", "gs")}
-
-_TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
-_VERSIONS = ("ETag", "etag", "generation", *_TIMES)
 
 _BLOCK_BYTES = 16 * 2**20
 _S3_PARTS = {"chunksize": _BLOCK_BYTES, "max_concurrency": 4}
@@ -115,8 +113,6 @@ class RemotePath:
 
         return self._ask(ask)
 
-    _info = info
-
     def exists(self) -> bool:
         """Whether a file or folder is there."""
         return self.info() is not None
@@ -178,7 +174,7 @@ class RemotePath:
 
         path, found = self._ask(ask)
         below = {
-            name[len(path) + 1 :]: next((info[key] for key in _TIMES if isinstance(info.get(key), datetime)), None)
+            name[len(path) + 1 :]: when_put(info)
             for name, info in sorted(found.items())
             if name == path or name.startswith(f"{path}/")
         }
@@ -226,7 +222,7 @@ class RemotePath:
                     for start in range(0, size, _BLOCK_BYTES):
                         target.write(self.read_bytes(start, min(size, start + _BLOCK_BYTES)))
                 is_whole = target.tell() == size
-            if is_whole and _version(self.info()) == _version(info):
+            if is_whole and version_of(self.info()) == version_of(info):
                 return
         raise RemoteError(f"{self}: it changed {_TRIES} times while it was read, or its ranges do not come; try again")
 
@@ -260,10 +256,6 @@ Place = Path | RemotePath
 
 def _is_s3(fs: Any) -> bool:
     return "s3" in (fs.protocol if isinstance(fs.protocol, tuple | list) else (fs.protocol,))
-
-
-def _version(info: dict[str, Any] | None) -> tuple[Any, ...]:
-    return tuple((info or {}).get(name) for name in ("size", *_VERSIONS))
 
 
 def place_of(place: str | Place) -> Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -58,31 +58,44 @@ class ByViews:
         return {pair: match for pair, match in zip(found, proofs, strict=True) if match is not None}
 
 
+Alike = Callable[[Vectors, Vectors | None, float], Iterable[tuple[int, int, float]]]
+"""Pairs of vectors of two sets, or i < j of one, whose cosine is high enough: i, j, cosine."""
+
+
+def _alike(left: Vectors, right: Vectors | None, min_cosine: float) -> Iterator[tuple[int, int, float]]:
+    for i, j, cosine in pairs_above(left, left if right is None else right, min_cosine):
+        if right is not None or i < j:
+            yield i, j, cosine
+
+
 class ByEmbedding:
     """Images alike by a model's vectors.
 
     Args:
         vectors: of length 1, by image id; images without take part in nothing.
         min_cosine: from which on two images are the same.
+        alike: how pairs of vectors are looked for; None: in this process.
     """
 
-    def __init__(self, vectors: Mapping[str, Vectors], min_cosine: float) -> None:
-        self._vectors, self._min_cosine = vectors, min_cosine
+    def __init__(self, vectors: Mapping[str, Vectors], min_cosine: float, alike: Alike | None = None) -> None:
+        self._vectors, self._min_cosine, self._alike = vectors, min_cosine, alike or _alike
 
     def pairs(self, left: Described, right: Described | None, progress: Progress = silent) -> Pairs:
         """See `Stage`."""
-        ours, theirs = self._of(left.ids), self._of((right or left).ids)
-        found: Pairs = {}
-        if ours[0] and theirs[0]:
-            for a, b, cosine in pairs_above(ours[1], theirs[1], self._min_cosine):
-                i, j = ours[0][a], theirs[0][b]
-                if right is not None or i < j:
-                    found[i, j] = Match("embedding", None, round(min(cosine, 1.0), 4))
-        return found
+        return self._pairs(left, right, self._alike)
 
     def closely(self, left: Described, right: Described) -> Pairs:
         """See `Stage`."""
-        return self.pairs(left, right)
+        return self._pairs(left, right, _alike)
+
+    def _pairs(self, left: Described, right: Described | None, alike: Alike) -> Pairs:
+        ours = self._of(left.ids)
+        theirs = ours if right is None else self._of(right.ids)
+        found: Pairs = {}
+        if ours[0] and theirs[0]:
+            for a, b, cosine in alike(ours[1], None if right is None else theirs[1], self._min_cosine):
+                found[ours[0][a], theirs[0][b]] = Match("embedding", None, round(min(cosine, 1.0), 4))
+        return found
 
     def _of(self, ids: Sequence[str]) -> tuple[list[int], Vectors]:
         rows = [row for row, image_id in enumerate(ids) if image_id in self._vectors]

@@ -1,4 +1,4 @@
-"""A workspace: the tables of a crawl and the images they speak of, in one folder.
+"""A workspace: the tables of a crawl and the images they speak of, in one folder or at an fsspec URL.
 
     <workspace>/classes.json          the class vocabulary that the labels refer to
     <workspace>/<table>.parquet       candidates, searches, images, hashes, views, duplicates, votes, verdicts, ...
@@ -12,74 +12,89 @@ most the row it was writing. The journal is folded into the Parquet file when a 
 stage if the last one was killed. Folding is idempotent: rows with the same key replace one another, last wins.
 A crawl has too many rows for that: its tables grow in SQLite (`noisyweb.tabledb`) and become Parquet when it ends.
 As long as crawl.sqlite is there, it is what counts.
+
+At a URL (``s3://bucket/ws``) the same files are objects, each replaced whole; journals are folders of small objects
+(`noisyweb.remote_journal`), the lock is one too (`noisyweb.remote_lock`), and crawl.sqlite is on this machine's disk
+(`noisyweb.crawl_tables`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from noisyweb import schemas
-from noisyweb.atomic import disk_errors, held_alone, replacing_file
+from noisyweb.atomic import disk_errors, held_alone
+from noisyweb.crawl_changes import Changes
+from noisyweb.crawl_tables import CrawlTables
 from noisyweb.errors import CorruptFileError, SourceError
-from noisyweb.journal import Journal, read_journal
-from noisyweb.store import ImageStore
-from noisyweb.tabledb import Database, Tables, sql_errors
+from noisyweb.journal import Journal
+from noisyweb.places import write_whole
+from noisyweb.remote_journal import RemoteJournal
+from noisyweb.remote_lock import RemoteLock
+from noisyweb.remote_path import Place, RemotePath, place_of
+from noisyweb.store import open_store
+from noisyweb.table_files import CRAWL_TABLES, TABLES, TableFiles
+from noisyweb.tabledb import Database
 
-TABLES: Tables = {
-    "candidates": (schemas.CANDIDATES, ("url", "label")),
-    "searches": (schemas.SEARCHES, ("label", "provider", "query", "filters")),
-    "images": (schemas.IMAGES, ("url", "label")),
-    "hashes": (schemas.HASHES, ("image_id",)),
-    "dhashes": (schemas.DHASHES, ("image_id",)),
-    "views": (schemas.VIEWS, ("image_id",)),
-    "embeddings": (schemas.EMBEDDINGS, ("image_id", "model")),
-    "duplicates": (schemas.DUPLICATES, ("image_id", "label")),
-    "clean_duplicates": (schemas.CLEAN_DUPLICATES, ("train_id",)),
-    "votes": (schemas.VOTES, ("image_id", "label", "annotator")),
-    "vision_labels": (schemas.VISION_LABELS, ("image_id",)),
-    "verdicts": (schemas.VERDICTS, ("image_id", "label")),
-    "known": (schemas.KNOWN, ("image_id", "label")),
-    "known_votes": (schemas.VOTES, ("image_id", "label", "annotator")),
-}
-"""Every table's schema and key."""
-
-CRAWL_TABLES: Mapping[str, tuple[str, ...]] = {
-    "candidates": ("label", "rank", "provider", "query", "url"),
-    "searches": ("label", "provider", "query", "filters"),
-    "images": ("label", "url"),
-    "hashes": ("image_id",),
-}
-"""The tables that a crawl writes, and the order of their rows."""
+__all__ = ["CRAWL_TABLES", "TABLES", "Workspace"]
 
 
 class Workspace:
     """The tables and the image store of one folder; see the module's docstring for its layout.
 
     Args:
-        folder: where it is, or is to be.
-        create: make it if it is missing.
+        folder: where it is, or is to be: a path or an fsspec URL.
+        create: make it if it is missing; at a URL there is nothing to make.
+
+    Attributes:
+        folder: the same as a place.
+        store: the image store.
 
     Raises:
         SourceError: the folder is missing and ``create`` is false.
+        RemoteError: the store behind the URL refuses or does not answer.
     """
 
-    def __init__(self, folder: str | Path, *, create: bool = False) -> None:
-        self.folder = Path(folder)
-        self.store = ImageStore(self.folder / "store")
-        if create:
-            with disk_errors(self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
-        elif not self.folder.is_dir():
+    def __init__(self, folder: str | Place, *, create: bool = False) -> None:
+        self.folder = place_of(folder)
+        self.store = open_store(self.folder / "store")
+        self._lock: RemoteLock | None = None
+        self._files = TableFiles(self.folder, self._check_lock)
+        self._crawl = CrawlTables(self._files)
+        if isinstance(self.folder, RemotePath):
+            names = {name for name, _ in self.folder.children()}
+            if "crawl.sqlite" in names:
+                raise SourceError(
+                    f"{self.folder}: copied from a disk in the middle of a crawl (it holds crawl.sqlite); end the "
+                    "crawl there, then copy it again without that file"
+                )
+            is_there = bool(names)
+        else:
+            if create:
+                with disk_errors(self.folder):
+                    self.folder.mkdir(parents=True, exist_ok=True)
+            is_there = self.folder.is_dir()
+        if not (is_there or create):
             raise SourceError(
                 f"workspace {self.folder}: no such folder; make one with `noisyweb crawl --workspace {self.folder}`"
             )
+
+    def on_disk(self) -> Path:
+        """The folder, for what works on a disk only.
+
+        Raises:
+            SourceError: the workspace is at a URL.
+        """
+        if isinstance(self.folder, RemotePath):
+            raise SourceError(
+                f"workspace {self.folder}: this needs a workspace folder on a disk; copy it here first, and name "
+                "the copy"
+            )
+        return self.folder
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -88,9 +103,20 @@ class Workspace:
         Raises:
             SourceError: another process holds it.
         """
-        message = f"workspace {self.folder}: another noisyweb process is writing to it; wait for it to end"
-        with held_alone(self.folder / ".lock", SourceError(message)):
-            yield
+        refusal = SourceError(f"workspace {self.folder}: another noisyweb process is writing to it; wait for it to end")
+        if isinstance(self.folder, Path):
+            with held_alone(self.folder / ".lock", refusal):
+                yield
+            return
+        with RemoteLock(self.folder / "lock", refusal) as self._lock:
+            try:
+                yield
+            finally:
+                self._lock = None
+
+    def _check_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.check()
 
     # -- class vocabulary ------------------------------------------------------------------------------
 
@@ -125,8 +151,8 @@ class Workspace:
                     "use another workspace for another class list"
                 )
             return
-        with replacing_file(path) as temporary:
-            temporary.write_text(json.dumps(list(names), ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        self._check_lock()
+        write_whole(path, (json.dumps(list(names), ensure_ascii=False, indent=0) + "\n").encode())
 
     # -- tables ----------------------------------------------------------------------------------------
 
@@ -136,77 +162,25 @@ class Workspace:
         Raises:
             CorruptFileError: its Parquet file is damaged or of another schema.
         """
-        schema, key = TABLES[name]
-        if name in CRAWL_TABLES and self._database_path.exists():
-            database = Database(self._database_path, {name: TABLES[name]}, readonly=True)
-            try:
-                with sql_errors(self._database_path):
-                    if _is_loaded(database):
-                        return database.table(name, CRAWL_TABLES[name])
-            finally:
-                database.close()
-        table = self._read_parquet(name)
-        added = list(self._read_journal(name))
-        if not added:
-            return table
-        rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for row in (*table.to_pylist(), *added):
-            rows[tuple(row[column] for column in key)] = row
-        return pa.Table.from_pylist(list(rows.values()), schema=schema)
+        table = self._crawl.table(name) if name in CRAWL_TABLES else None
+        return table if table is not None else self._files.read(name)[0]
 
     def write(self, name: str, table: pa.Table) -> None:
         """Replace one table, journal included."""
-        schema, _ = TABLES[name]
-        with replacing_file(self.folder / f"{name}.parquet") as temporary:
-            pq.write_table(table.select(schema.names).cast(schema), temporary, compression="zstd")
-        self._journal_path(name).unlink(missing_ok=True)
+        self._files.write(name, table)
 
     def fold(self, name: str) -> pa.Table:
         """Fold the journal of a table, or what a killed crawl left, into its Parquet file and return the whole."""
         if name in CRAWL_TABLES:
-            self._finish_crawl()
-        table = self.read(name)
-        if self._journal_path(name).exists():
-            self.write(name, table)
+            self._crawl.finish()
+        table, files = self._files.read(name)
+        if files:
+            self._files.write(name, table, files)
         return table
 
-    def journal(self, name: str) -> Journal:
-        """A writer that adds rows to one table at once; fold it when done."""
-        return Journal(self._journal_path(name), TABLES[name][0])
-
-    def _journal_path(self, name: str) -> Path:
-        return self.folder / f"{name}.journal"
-
-    def _read_parquet(self, name: str) -> pa.Table:
-        batches = list(self._parquet_batches(name))
-        schema = TABLES[name][0]
-        return pa.Table.from_batches(batches, schema=schema) if batches else schema.empty_table()
-
-    def _parquet_batches(self, name: str) -> Iterator[pa.RecordBatch]:
-        """A table's Parquet file, a batch at a time; columns of a later version that it lacks are null."""
-        schema, _ = TABLES[name]
-        path = self.folder / f"{name}.parquet"
-        if not path.exists():
-            return
-        try:
-            for batch in pq.ParquetFile(path).iter_batches():
-                known = set(batch.schema.names)
-                missing = [f.name for f in schema if f.name not in known and not f.nullable]
-                if missing:
-                    raise KeyError(f"no column {missing[0]!r}")
-                arrays = [
-                    batch.column(f.name).cast(f.type) if f.name in known else pa.nulls(len(batch), f.type)
-                    for f in schema
-                ]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-        except (pa.ArrowException, KeyError, OSError) as error:
-            raise CorruptFileError(
-                f"{path}: not a readable {name} table ({str(error).splitlines()[0]}); "
-                "restore it from a copy, or delete it and run that stage again"
-            ) from error
-
-    def _read_journal(self, name: str) -> Iterator[dict[str, Any]]:
-        return read_journal(self._journal_path(name), TABLES[name][0])
+    def journal(self, name: str) -> Journal | RemoteJournal:
+        """A writer that adds rows to one table at once; fold it when done. At a URL: within two seconds."""
+        return self._files.journal(name)
 
     # -- a crawl's tables ------------------------------------------------------------------------------
 
@@ -215,44 +189,30 @@ class Workspace:
         """The crawl's tables in SQLite for the length of a block, Parquet again at its end.
 
         Keep the workspace `locked` meanwhile. If the block or the process dies, the database stays, and the next
-        block goes on with it.
+        block goes on with it. At a URL it is on this machine's disk; use `checkpoint` so that others can go on.
+
+        Raises:
+            SourceError: what was left on this machine is older than what is at the URL.
         """
-        database = Database(self._database_path, {name: TABLES[name] for name in CRAWL_TABLES})
-        try:
-            with sql_errors(self._database_path):
-                self._load(database)
-                yield database
-                with database.transaction():  # nothing may change between the first table and the last
-                    for name, order in CRAWL_TABLES.items():
-                        database.export(name, self.folder / f"{name}.parquet", order)
-        except BaseException:
-            database.close()
-            raise
-        database.remove()
+        with self._crawl.database() as database:
+            yield database
 
-    def _load(self, database: Database) -> None:
-        """Fill a new database from Parquet and journals; one that is loaded already is what counts."""
-        if not _is_loaded(database):
-            with database.transaction():
-                for name in CRAWL_TABLES:
-                    database.sql.execute(f'DELETE FROM "{name}"')
-                    database.load(name, self._parquet_batches(name))
-                    journal = list(self._read_journal(name))
-                    if journal:
-                        database.load(name, pa.Table.from_pylist(journal, schema=TABLES[name][0]).to_batches())
-                database.sql.execute("CREATE TABLE loaded (done INTEGER)")
-        for name in CRAWL_TABLES:
-            self._journal_path(name).unlink(missing_ok=True)
+    def checkpoint(self, database: Database) -> None:
+        """Write what has changed in `database` to the URL, if the workspace is at one; another machine goes on there.
 
-    def _finish_crawl(self) -> None:
-        """Turn a killed crawl's database into Parquet."""
-        if self._database_path.exists():
-            with self.database():
-                pass
+        Raises:
+            SourceError: the lock was lost.
+            RemoteError: the store refuses, or has not answered for a minute.
+        """
+        self._crawl.checkpoint(database)
 
-    @property
-    def _database_path(self) -> Path:
-        return self.folder / "crawl.sqlite"
+    def changes(self, database: Database) -> Changes | None:
+        """The same in steps, for who must not wait: ``send()`` it in another thread, then ``forget(database)`` in this.
+
+        Returns:
+            Some of what has changed; None if nothing has, or the workspace is on a disk.
+        """
+        return self._crawl.changes(database)
 
     # -- image store -----------------------------------------------------------------------------------
 
@@ -270,17 +230,8 @@ class Workspace:
 
     def load(self, image_ids: Sequence[str]) -> Iterator[bytes | None]:
         """The stored bytes of images; None where a file is gone."""
-        for image_id in image_ids:
-            try:
-                yield self.store.get(image_id)
-            except SourceError:
-                yield None
+        return self.store.load(image_ids)
 
-    def path(self, image_id: str) -> Path:
+    def path(self, image_id: str) -> Place:
         """Where an image is, or would be, stored."""
         return self.store.path(image_id)
-
-
-def _is_loaded(database: Database) -> bool:
-    """Whether all that the Parquet files held is in the database: it is what counts from then on."""
-    return bool(database.sql.execute("SELECT count(*) FROM sqlite_master WHERE name = 'loaded'").fetchone()[0])

@@ -1,18 +1,32 @@
-"""A real S3 server on loopback (moto), that counts what it serves and can be told to refuse or to hold requests."""
+"""A real S3 server on loopback (moto) that counts what it serves, and can be told to refuse, hold or drop requests."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+import fsspec
+import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+DROP, LOSE = -1, -2
+"""Answers that are none: the connection is reset before the request is served, or after it (which nobody is told)."""
+
 
 class _Quiet(WSGIRequestHandler):
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):  # a connection that was reset on purpose
+            super().handle()
+
     def log_request(self, *_: Any) -> None:
         pass
 
@@ -25,7 +39,7 @@ class S3Server:
         requests: method and path of each request, in order.
         served: bytes of all answers to GET since the last ``forget``.
         answer: None: as S3 does. Otherwise it is asked about each method and path first, and gives a status to refuse
-            with, or None; it may also block.
+            with, `DROP`, `LOSE`, or None; it may also block.
     """
 
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -76,13 +90,24 @@ class S3Server:
         self.requests.clear()
         self.served, self.answer = 0, None
 
+    def busy(self, seconds: float, status: int = 503) -> None:
+        """Answer everything with a status (or `DROP`, `LOSE`) for so long."""
+        end = time.monotonic() + seconds
+        self.answer = lambda method, path: status if time.monotonic() < end else None
+
     def _app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         self.requests.append((method, path))
         status = self.answer(method, path) if self.answer is not None else None
+        if status == LOSE:
+            list(self._real(environ, lambda *_: lambda data: None))
+        if status in (DROP, LOSE):
+            _reset(environ["werkzeug.socket"])
         if status is not None:
             start_response(f"{status} Refused", [("Content-Type", "application/xml")])
-            return [] if method == "HEAD" else [b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"]
+            code = "AccessDenied" if status == 403 else "ServiceUnavailable"
+            text = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+            return [] if method == "HEAD" else [text.encode()]
         return self._counted(method, self._real(environ, start_response))
 
     def _counted(self, method: str, parts: Iterable[bytes]) -> Iterator[bytes]:
@@ -90,3 +115,23 @@ class S3Server:
             if method == "GET":
                 self.served += len(part)
             yield part
+
+
+@contextlib.contextmanager
+def serving(bucket: str) -> Iterator[S3Server]:
+    """A server with one bucket, known to this process and to those it starts meanwhile."""
+    with S3Server() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        server.client().create_bucket(Bucket=bucket)
+        s3 = fsspec.get_filesystem_class("s3")
+        s3.clear_instance_cache()  # which know an earlier server
+        yield server
+        s3.clear_instance_cache()
+
+
+def _reset(connection: socket.socket) -> None:
+    """Close a connection by a reset instead of an end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(connection.detach())
+    raise ConnectionResetError

@@ -44,7 +44,7 @@ def plain(tone: int) -> bytes:
     return out.getvalue()
 
 
-def workspace(folder: Path, images: Sequence[tuple[str, int, bytes]]) -> Workspace:
+def workspace(folder: Path | str, images: Sequence[tuple[str, int, bytes]]) -> Workspace:
     """A workspace in which these (url, label, bytes) have been fetched."""
     place = Workspace(folder, create=True)
     place.set_class_names(["ant", "bee"])

@@ -17,6 +17,7 @@ from noisyweb.dedup import dedup
 from noisyweb.embedding import Embedding, embed, from_bytes, load_model, pairs_above, to_bytes
 from noisyweb.errors import SourceError
 from noisyweb.hashes import known_vectors
+from noisyweb.scale.local import LocalEngine
 from tests.conftest import Program, assert_refused
 from tests.test_dedup import clean, dropped, plain, workspace
 from tests.web import photo
@@ -134,3 +135,21 @@ def test_from_the_command_line(tmp_path: Path, noisyweb: Program) -> None:
     assert "alike by embedding 1" in done.stdout
     assert_refused(noisyweb(*options, "my_models:wrong_shape", cwd=tmp_path), "it gives shape", "expected (3, D)")
     assert_refused(noisyweb(*options, "my_models:number", cwd=tmp_path), "expected a torch.nn.Module")
+
+
+def test_over_an_engine_the_same_by_the_name_of_the_model(tmp_path: Path, noisyweb: Program) -> None:
+    (tmp_path / "my_models.py").write_text(MODEL)
+    images = [(f"u{n}", n % 2, speckled(("#a02020", "#2020a0", "#20a020")[n % 3], n)) for n in range(9)]
+    places = [workspace(tmp_path / name, images) for name in ("here", "spread")]
+    options = ("--min-cosine", "0.99", "--embedding", "my_models:colours")
+    told = []
+    for place, engine in zip(places, ((), ("--engine", "local", "--workers", "2")), strict=True):
+        done = noisyweb("dedup", "--workspace", place.folder, *options, *engine, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout)
+    assert told[0] == told[1]
+    assert "alike by embedding 6" in told[0]
+    for name in ("hashes", "views", "embeddings", "duplicates"):
+        assert places[0].read(name).equals(places[1].read(name)), name
+    with LocalEngine(1) as chosen, pytest.raises(SourceError, match="workers of an engine load the model by this name"):
+        dedup(places[1], embedding=Embedding("colours", Colours()), engine=chosen)

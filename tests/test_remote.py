@@ -54,12 +54,9 @@ def s3() -> Iterator[S3Server]:
     """An S3 server with one bucket, known to this process and to those it starts."""
     for name in ("s3fs", "moto", "flask", "flask_cors"):
         pytest.importorskip(name, reason=f"needs {name} for an S3 server on loopback; pip install 'noisyweb[dev]'")
-    from tests.s3_server import S3Server
+    from tests.s3_server import serving
 
-    with S3Server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
-        server.client().create_bucket(Bucket=BUCKET)
+    with serving(BUCKET) as server:
         yield server
 
 
@@ -381,6 +378,7 @@ def test_a_store_that_is_gone(s3: S3Server, root: Path, monkeypatch: pytest.Monk
     with S3Server() as other:
         for name, value in other.environment.items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setenv("NOISYWEB_STORE_PATIENCE_S", "0.5")  # instead of a minute
         fsspec.get_filesystem_class("s3").clear_instance_cache()
         other.client().create_bucket(Bucket="brief")
         put_build(root / "red_noise_nl_0.4", "s3://brief/build")
@@ -419,7 +417,8 @@ def test_there_is_no_bucket(s3: S3Server) -> None:
         "ftp://user:hunter2@127.0.0.1:1/x",
     ],
 )
-def test_credentials_are_not_told(url: str, s3: S3Server) -> None:
+def test_credentials_are_not_told(url: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOISYWEB_STORE_PATIENCE_S", "0")  # nobody listens there
     secrets = ("hunter2", "hun/ter2", "ter2", "AKID", "user")
     attempts = (
         lambda: open_manifest(url),

@@ -260,14 +260,14 @@ LOAD = """
 import sys
 from noisyweb.workspace import Workspace
 place = Workspace(sys.argv[1])
-rows = place._parquet_batches
+rows = place._files.batches
 def announced(name):
     for number, batch in enumerate(rows(name)):
         if name == "images" and number == 1:
             print("ready", flush=True)
             sys.stdin.read()
         yield batch
-place._parquet_batches = announced
+place._files.batches = announced
 with place.database():
     pass
 """

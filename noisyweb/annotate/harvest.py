@@ -21,7 +21,7 @@ def harvest(workspace: Workspace) -> None:
     """
     if not (workspace.folder / FILE).exists():
         return
-    book = Book(workspace.folder)
+    book = Book(workspace.on_disk())
     try:
         known, known_votes = book.known(), book.votes(known=True)
         votes, taken_back = book.votes(known=False), book.taken_back()
@@ -39,7 +39,7 @@ def is_pending(workspace: Workspace) -> bool:
     """Whether there are answers that the votes lack: given, changed or taken back since the last `harvest`."""
     if not (workspace.folder / FILE).exists():
         return False
-    book = Book(workspace.folder, readonly=True)
+    book = Book(workspace.on_disk(), readonly=True)
     try:
         given = {"votes": book.votes(known=False), "known_votes": book.votes(known=True)}
         taken_back = book.taken_back()

@@ -37,7 +37,7 @@ class _Use:
 
 def references(workspace: Workspace) -> ImageStore:
     """Where clean images that the page shows are kept."""
-    return ImageStore(workspace.folder / REFERENCES)
+    return ImageStore(workspace.on_disk() / REFERENCES)
 
 
 def prepare(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from noisyweb.annotate.book import Book
 from noisyweb.atomic import held_alone
 from noisyweb.errors import LabelError, MissingExtraError
+from noisyweb.store import ImageStore
 from noisyweb.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -80,13 +81,13 @@ def serve(
 
     # Two servers would not know of each other's answers and hand out too many questions.
     taken = LabelError(f"workspace {workspace.folder}: its annotation page is open already; stop that server first")
-    with held_alone(workspace.folder / ".labels.lock", taken), _listening(options) as listener:
+    with held_alone(workspace.on_disk() / ".labels.lock", taken), _listening(options) as listener:
         scheme = "https" if options.certificate else "http"
         host, port = listener.getsockname()[:2]
         address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
         _check_certificate(options)
         _log_errors()
-        book = Book(workspace.folder)
+        book = Book(workspace.on_disk())
         try:
             begin(book)
         finally:
@@ -158,7 +159,7 @@ def _application(workspace: Workspace, options: ServeOptions, cookie: str) -> It
     from noisyweb.annotate.prepare import references
     from noisyweb.annotate.writer import Writer
 
-    reader, written = Book(workspace.folder), Book(workspace.folder)
+    reader, written = Book(workspace.on_disk()), Book(workspace.on_disk())
     handout = Handout(reader.questions(), first=options.first, known_share=options.known_share, seed=options.seed)
     answers = reader.answers()
     handout.load(itertools.chain(answers, _answers_elsewhere(workspace, handout, answers)))
@@ -168,7 +169,7 @@ def _application(workspace: Workspace, options: ServeOptions, cookie: str) -> It
             reader,
             writer,
             handout,
-            Pictures(workspace.store, references(workspace)),
+            Pictures(ImageStore(workspace.on_disk() / "store"), references(workspace)),
             workspace.class_names(),
             reader.samples(),
             cookie=cookie,

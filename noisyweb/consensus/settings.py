@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
 from noisyweb import plugins
-from noisyweb.atomic import replacing_file
 from noisyweb.errors import CorruptFileError
+from noisyweb.places import write_whole
+from noisyweb.remote_path import Place
 
 NAME = "consensus.json"
 METHODS = "noisyweb.consensus.methods"
@@ -30,13 +30,12 @@ class ConsensusSettings:
     count_weak: bool = False
 
 
-def write_settings(folder: Path, settings: ConsensusSettings) -> None:
+def write_settings(folder: Place, settings: ConsensusSettings) -> None:
     """Write them into a workspace's folder."""
-    with replacing_file(folder / NAME) as temporary:
-        temporary.write_text(json.dumps(asdict(settings), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_whole(folder / NAME, (json.dumps(asdict(settings), indent=1, sort_keys=True) + "\n").encode())
 
 
-def read_settings(folder: Path) -> ConsensusSettings:
+def read_settings(folder: Place) -> ConsensusSettings:
     """A workspace's settings; the defaults where none were written.
 
     Raises:

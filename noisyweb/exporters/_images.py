@@ -9,6 +9,7 @@ from typing import Any
 from noisyweb.errors import SourceError
 from noisyweb.manifest import LABEL_COLUMNS, Manifest
 from noisyweb.progress import Progress
+from noisyweb.remote_path import Place
 
 _SUFFIXES = (
     (b"\xff\xd8\xff", ".jpg"),
@@ -43,20 +44,31 @@ def encoded_rows(manifest: Manifest, to: str, progress: Progress) -> Iterator[tu
     images = manifest.images()
     for number, row in enumerate(_rows(manifest)):
         data, row["path"] = next(images)
-        if data is None:
-            raise SourceError(
-                f"{manifest.folder}: row {number} carries only the path {row['path']!r}, and {to} needs the image; "
-                "build with images, or export to hf, croissant or csv"
-            )
-        suffix = image_suffix(data)
-        if suffix is None:
-            raise SourceError(
-                f"{manifest.folder}: row {number}: its bytes begin with {data[:8]!r}; "
-                "expected a JPEG, PNG, WebP, GIF, BMP or TIFF image"
-            )
-        yield row, data, suffix
+        yield with_image(manifest.folder, number, row, data, to)
         if (number + 1) % _ROWS_AT_ONCE == 0 or number + 1 == manifest.rows.num_rows:
             progress(manifest.folder.name, number + 1, manifest.rows.num_rows)
+
+
+def with_image(
+    folder: Place, number: int, row: dict[str, Any], data: bytes | None, to: str
+) -> tuple[dict[str, Any], bytes, str]:
+    """A row, its image and the suffix of that one's type.
+
+    Raises:
+        SourceError: the row has no image, or its bytes are none.
+    """
+    if data is None:
+        raise SourceError(
+            f"{folder}: row {number} carries only the path {row['path']!r}, and {to} needs the image; "
+            "build with images, or export to hf, croissant or csv"
+        )
+    suffix = image_suffix(data)
+    if suffix is None:
+        raise SourceError(
+            f"{folder}: row {number}: its bytes begin with {data[:8]!r}; "
+            "expected a JPEG, PNG, WebP, GIF, BMP or TIFF image"
+        )
+    return row, data, suffix
 
 
 def _rows(manifest: Manifest) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from noisyweb.google_vision.cost import PRICES, cost_usd
 from noisyweb.google_vision.images import IMAGES_PER_REQUEST, MAX_IMAGE_BYTES, batches, json_bytes
+from noisyweb.store import ImageStore
 from noisyweb.votes import questions
 from noisyweb.workspace import Workspace
 
@@ -92,7 +93,8 @@ def plan(workspace: Workspace, max_images: int | None = None, per_minute: int = 
     """
     everything = waiting(workspace)
     chosen = everything if max_images is None else everything[:max_images]
-    sizes = [path.stat().st_size for path in map(workspace.path, chosen) if path.is_file()]
+    store = ImageStore(workspace.on_disk() / "store")
+    sizes = [path.stat().st_size for path in map(store.path, chosen) if path.is_file()]
     sent = [min(size, MAX_IMAGE_BYTES) for size in sizes]
     asked = len(set(questions(workspace)["image_id"].to_pylist()))
     return Plan(

@@ -80,17 +80,17 @@ def push(
         SourceError: another process holds the workspace, or an image is not in the store.
     """
     with place.locked():
-        record = read_record(place.folder)
+        record = read_record(place.on_disk())
         address, wanted = destination(record, server_address(url) if url else None, project)
         asked = _asked(place, undecided)
         if not upload:
             _check_addresses(asked)
         with connect(address, token) as server:
-            title = wanted or f"noisyweb {place.folder.resolve().name}"[:MAX_TITLE].strip()
+            title = wanted or f"noisyweb {place.on_disk().resolve().name}"[:MAX_TITLE].strip()
             found = find_project(server, title) or make_project(server, title)
             sending = record.sending if (record.url, record.project) == (server.url, found.id) else []
             record = replace(record, url=server.url, project=found.id, sending=sending)
-            write_record(place.folder, record)
+            write_record(place.on_disk(), record)
             return _Filling(server, found, place, progress).fill(asked, upload, record)
 
 
@@ -132,11 +132,11 @@ class _Filling:
         added = 0
         for data in self._uploaded(todo) if upload else _addressed(todo):
             sending = [data[0]["noisyweb_id"], data[-1]["noisyweb_id"]]
-            write_record(self._place.folder, replace(record, sending=sending))
+            write_record(self._place.on_disk(), replace(record, sending=sending))
             import_tasks(self._server, self._project.id, data, self._listed)
             added += len(data)
             self._progress("tasks added", added, len(todo))
-        write_record(self._place.folder, replace(record, sending=[]))
+        write_record(self._place.on_disk(), replace(record, sending=[]))
         repeated = sum(there[_name(row)] > 1 for row in asked)
         unshowable = tuple(self._unshowable)
         return PushReport(self._server.url, self._project, added, len(asked) - len(todo), repeated, unshowable)

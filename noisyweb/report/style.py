@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from noisyweb import gallery_draw
 from noisyweb.errors import MissingExtraError
-from noisyweb.gallery_draw import INK, PALE, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +23,7 @@ WIDTH_PX = 460
 TEXT_PX, SMALL_PX = 13, 12
 _SALT = "noisyweb report"
 
+INK, PALE = gallery_draw.INK, gallery_draw.PALE
 GRID, PAPER = "#dde2e8", "#ffffff"
 WRONG, CLEAN = "#d9822b", "#2f7d6b"
 KINDS = {
@@ -75,7 +76,7 @@ def series_colours(names: Iterable[str]) -> dict[str, str]:
 
 def label(text: str, limit: int = 30) -> str:
     """Text of strangers for a chart: without control characters, shortened, and never taken for mathematics."""
-    return printable(text, limit).replace("$", r"\$")
+    return gallery_draw.printable(text, limit).replace("$", r"\$")
 
 
 def method_words(method: str) -> str:

@@ -91,7 +91,7 @@ def write_blocks(folder: Place, arrays: Iterable[Arrays], size: int, num_rows: i
     for number, block in enumerate(arrays):
         if f"{number}.npz" not in there:
             file = io.BytesIO()
-            np.savez(file, **block)
+            np.savez(file, allow_pickle=False, **block)
             write_whole(folder / f"{number}.npz", file.getvalue())
     return Blocks(folder, size, num_rows)
 

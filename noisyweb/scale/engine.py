@@ -50,7 +50,9 @@ class Engine(Protocol):
     """
 
     name: str
-    num_workers: int
+
+    @property
+    def num_workers(self) -> int: ...
 
     def __enter__(self) -> Self: ...
 

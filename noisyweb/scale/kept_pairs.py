@@ -12,6 +12,8 @@ all. But a later one may be nearer to a row that was kept in between, which `giv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -43,9 +45,7 @@ def collapsed(hashes: Hashes) -> tuple[Ints, Ints]:
     return np.sort(firsts), owners
 
 
-def kept_of(
-    starts: Sequence[int], read: Callable[[int, int], Iterable[Pairs]], most: int = MAX_PAIRS
-) -> Bools:
+def kept_of(starts: Sequence[int], read: Callable[[int, int], Iterable[Pairs]], most: int = MAX_PAIRS) -> Bools:
     """Which rows are kept, shape (N,).
 
     Args:
@@ -54,11 +54,11 @@ def kept_of(
         most: pairs held at once.
     """
     is_kept = np.ones(starts[-1] if starts else 0, bool)
-    for block, (start, stop) in enumerate(zip(starts, starts[1:], strict=False)):
+    for block, (start, stop) in enumerate(pairwise(starts)):
         for earlier in range(block):
             for i, j, _ in read(earlier, block):
                 is_kept[j[is_kept[i]]] = False
-        is_kept[start:stop] = _settled(is_kept[start:stop], start, lambda block=block: read(block, block), most)
+        is_kept[start:stop] = _settled(is_kept[start:stop], start, partial(read, block, block), most)
     return is_kept
 
 

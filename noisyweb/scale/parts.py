@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from noisyweb.errors import NoisywebError
+from noisyweb.errors import NoisywebError, RemoteError
 from noisyweb.places import names_in, read_bytes, remove_tree, write_file, write_whole
 from noisyweb.progress import Progress, silent
 from noisyweb.remote_path import Place, open_parquet
@@ -104,7 +104,7 @@ def run_shards(
         num_items: of all shards; 0: counted, where they are a list.
 
     Raises:
-        NoisywebError: a shard failed three times for a reason that the user can act on, or machines keep dying.
+        NoisywebError: a shard failed for a reason that the user can act on, or machines keep dying.
     """
     if isinstance(shards, Sequence):
         num_items = num_items or sum(len(shard.items) for shard in shards)
@@ -177,11 +177,11 @@ class _Run:
         if self._num_lost > MAX_LOST:
             raise NoisywebError(f"{self._work.name}: machines keep dying ({reason}); look at the cluster, then go on")
         failures = self._failures[shard.key] = self._failures.get(shard.key, 0) + is_own
+        if isinstance(error, NoisywebError) and (failures == TRIES or not isinstance(error, RemoteError)):
+            raise error  # a full disk, say: no fault of the items
         if failures < TRIES:
             self.done.num_retried += 1
             self._again.append(shard)
-        elif isinstance(error, NoisywebError):  # a full disk, say: no fault of the items
-            raise error
         elif len(shard.items) > 1:
             write_whole(self._home / f"{shard.key}{CUT}", b"")
             self._again.extend(_halves(shard))

@@ -44,7 +44,8 @@ class RayEngine:
             import ray
         except ImportError as error:
             raise MissingExtraError("ray", "ray", "--engine ray") from error
-        self._ray, self._address, self._workers = ray, address, workers
+        self._ray: Any = ray  # its types do not know streams
+        self._address, self._workers = address, workers
         self._queue: deque[tuple[str, Function, Any]] = deque()
         self._running: dict[Any, str] = {}
         self._turns: deque[Any] = deque()
@@ -112,13 +113,16 @@ class RayEngine:
     def check_nodes(self, function: Function, argument: Any) -> list[Any]:
         """See `noisyweb.scale.engine.Engine`."""
         strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-        found = []
+        errors, found = self._ray.exceptions, []
         for node in self._nodes():
             options = {"num_cpus": 0, "scheduling_strategy": strategy(node["NodeID"], soft=False)}
             probe = self._ray.remote(max_retries=0, **options)(_probe).remote(function, argument)
             where = f"Ray node {node['NodeManagerAddress']}"
+            gone = (errors.TaskUnschedulableError, errors.WorkerCrashedError, errors.NodeDiedError)
             try:
                 version, kind, value, reason = self._ray.get(probe, timeout=120)
+            except gone:  # it has died since
+                continue
             except Exception as error:
                 raise SourceError(
                     f"{where}: it cannot run noisyweb ({_line(error)}); install noisyweb {__version__} there"
@@ -149,10 +153,10 @@ class RayEngine:
             kind, value, reason = self._ray.get(next(stream))
         except StopIteration:  # it ended without its last word
             return self._ended(stream, Event(key, FAILED, reason="its process ended early"))
-        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
-            return self._ended(stream, Event(key, FAILED, reason=f"its process died ({_line(error)})"))
-        except errors.RayError as error:
-            return self._ended(stream, Event(key, FAILED, reason=f"its node is gone ({_line(error)})", is_own=False))
+        except (errors.WorkerCrashedError, errors.OutOfMemoryError) as died:
+            return self._ended(stream, Event(key, FAILED, reason=f"its process died ({_line(died)})"))
+        except errors.RayError as lost:
+            return self._ended(stream, Event(key, FAILED, reason=f"its node is gone ({_line(lost)})", is_own=False))
         error = value if kind == FAILED else None
         event = Event(key, kind, None if error else value, reason, error=error)
         return self._ended(stream, event) if kind in (DONE, FAILED) else event

@@ -8,7 +8,8 @@ the next one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from noisyweb.crawl_stats import CrawlStats
@@ -21,6 +22,8 @@ from noisyweb.scale.parts import MAX_LOST, TRIES
 from noisyweb.tabledb import Database
 
 BUCKETS_A_WORKER = 8
+CHECKPOINT_S = 10.0
+"""Seconds between checkpoints: what a machine that burns down can take along."""
 MOST_JOBS = 20_000
 """URLs that a worker is given at once."""
 FEWER = 16
@@ -33,7 +36,13 @@ def num_buckets(engine: Engine) -> int:
 
 
 def fetch_all_on(
-    engine: Engine, database: Database, work: CrawlWork, setting: FetchSetting, stats: CrawlStats
+    engine: Engine,
+    database: Database,
+    work: CrawlWork,
+    setting: FetchSetting,
+    stats: CrawlStats,
+    *,
+    checkpoint: Callable[[], None],
 ) -> str | None:
     """Fetch all that is to be fetched from the web; local files are left.
 
@@ -43,6 +52,7 @@ def fetch_all_on(
         work: what there is to fetch, and where the rows go.
         setting: what all workers do alike.
         stats: told of everything; its phase has begun.
+        checkpoint: called every `CHECKPOINT_S`.
 
     Returns:
         Why the archive was not asked any more, or None.
@@ -53,7 +63,7 @@ def fetch_all_on(
     """
     run = _Run(engine, database, work, setting, stats)
     run.deal_out()
-    run.all()
+    run.all(checkpoint)
     return run.problem
 
 
@@ -93,15 +103,19 @@ class _Run:
             (len(LOCAL), LOCAL),
         )
 
-    def all(self) -> None:
+    def all(self, checkpoint: Callable[[], None]) -> None:
         """Work on all buckets until nothing is left."""
         waiting = self._sql.execute("SELECT bucket FROM spread GROUP BY bucket ORDER BY count(*) DESC, bucket")
         for (bucket,) in waiting.fetchall():
             self._start(bucket)
+        written_s = time.monotonic()
         while self._running:
             event = self._engine.wait(1.0)
             if event is not None:
                 self._heard(event)
+            if time.monotonic() - written_s > CHECKPOINT_S:
+                checkpoint()
+                written_s = time.monotonic()
         self._sql.execute("DROP TABLE spread")
 
     def _start(self, bucket: int) -> None:

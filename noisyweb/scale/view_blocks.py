@@ -15,7 +15,7 @@ import pyarrow as pa
 from noisyweb.copies import VIEW_RADIUS, Guess, Index, Rows, candidate_rows
 from noisyweb.progress import Progress, silent
 from noisyweb.remote_path import Place
-from noisyweb.scale.blocks import Arrays, Blocks, PairParts, Sides, digest, write_blocks
+from noisyweb.scale.blocks import Arrays, PairParts, Sides, digest, write_blocks
 from noisyweb.scale.engine import Engine
 from noisyweb.scale.parts import Work
 from noisyweb.views import PROBES, Views
@@ -34,7 +34,9 @@ def view_pairs(items: Sequence[tuple[int, int]], sides: Sides) -> Iterator[pa.Re
     for i, j in items:
         left, right = sides.read(i, j)
         first, second = sides.starts(i, j)
-        for rows in _rows(_index(left), None if right is None else _index(right), sides, is_by_right=bool(sides.right)):
+        for rows in _rows(
+            _index(left), None if right is None else _index(right), sides, is_by_right=sides.right is not None
+        ):
             yield _batch(rows, first, second)
 
 
@@ -50,8 +52,8 @@ def _rows(left: Index, right: Index | None, sides: Sides, *, is_by_right: bool) 
         yield found
     elif right is None:
         parts = [left.part(ends[0][0], halves[0]), left.part(halves[0], ends[0][1])]
-        for pair in ((parts[0], None), (parts[0], parts[1]), (parts[1], None)):
-            yield from _rows(*pair, sides, is_by_right=is_by_right)
+        for one, two in ((parts[0], None), (parts[0], parts[1]), (parts[1], None)):
+            yield from _rows(one, two, sides, is_by_right=is_by_right)
     else:
         for upper in (right.part(ends[1][0], halves[1]), right.part(halves[1], ends[1][1])):
             for lower in (left.part(ends[0][0], halves[0]), left.part(halves[0], ends[0][1])):
@@ -95,7 +97,8 @@ def view_candidates(
 ) -> tuple[PairParts, str]:
     """The candidates of `noisyweb.copies.candidates`, and a digest of all that they depend on.
 
-    Those between two sets come by their right rows, those of one by their left ones.
+    Those between two sets come by their right rows, those of one by their left ones (unless a worker had to halve its
+    blocks), so that pairs that share an image are near each other.
     """
     sides = []
     for views in (left, right):
@@ -134,6 +137,3 @@ def _arrays(views: Sequence[Views | None]) -> Arrays:
 
 def _index(block: Arrays) -> Index:
     return Index.of_arrays(block["faces"], block["probes"], block["targets"])
-
-
-__all__ = ["CANDIDATES", "Blocks", "guesses_of", "view_candidates", "view_pairs"]

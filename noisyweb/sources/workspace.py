@@ -1,13 +1,12 @@
 """A crawled pool: the images of a workspace whose verdict is false.
 
 Options:
-    workspace: the workspace folder.
+    workspace: the workspace folder, or its fsspec URL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,9 @@ from noisyweb.dedup_clean import ids_digest
 from noisyweb.dedup_record import DedupRecord, read_record
 from noisyweb.errors import DefinitionError, SourceError
 from noisyweb.imageset import ImageSet
+from noisyweb.remote_path import Place, RemotePath, is_url, place_of
 from noisyweb.schemas import PROVENANCE_COLUMNS
+from noisyweb.store import missing_image
 from noisyweb.votes import questions
 from noisyweb.workspace import Workspace
 
@@ -35,7 +36,7 @@ def read(section: Section) -> ImageSet:
     section.only("workspace")
     if section.role != "pool":
         raise DefinitionError(f"{section.where}: format 'workspace' is for [pool]; name another format")
-    workspace = Workspace(section.path("workspace"))
+    workspace = Workspace(_place(section))
     names = workspace.class_names()
     if section.class_names:
         _check_vocabulary(workspace.folder, names, section.class_names)
@@ -53,7 +54,11 @@ def read(section: Section) -> ImageSet:
     asked = pa.table({"image_id": pa.array(ids, pa.string()), "label": pa.array(labels)})
 
     def load(indices: Sequence[int]) -> Iterator[bytes]:
-        return (workspace.get(ids[index]) for index in indices)
+        wanted = [ids[index] for index in indices]
+        for image_id, data in zip(wanted, workspace.load(wanted), strict=True):  # at a URL some are fetched ahead
+            if data is None:
+                raise missing_image(workspace.store.folder, image_id)
+            yield data
 
     return ImageSet(
         names=ids,
@@ -73,7 +78,14 @@ def read(section: Section) -> ImageSet:
     )
 
 
+def _place(section: Section) -> Place:
+    value = section.get("workspace", str)
+    return place_of(value) if is_url(value) else section.path("workspace")
+
+
 def _notes(workspace: Workspace) -> tuple[str, ...]:
+    if isinstance(workspace.folder, RemotePath):  # no annotation page works there; a copied one is not asked
+        return ("the verdicts are older than the votes",) if is_stale(workspace) else ()
     if not (is_pending(workspace) or is_stale(workspace)):
         return ()
     command = f"noisyweb label status --workspace {workspace.folder}"
@@ -99,7 +111,7 @@ def _provenance(workspace: Workspace, keys: Sequence[tuple[str, int]]) -> pa.Tab
     return pa.Table.from_pylist([known.get(key, {"url": key[0]}) for key in keys], schema=schema)
 
 
-def _check_vocabulary(folder: Path, found: Sequence[str], expected: Sequence[str]) -> None:
+def _check_vocabulary(folder: Place, found: Sequence[str], expected: Sequence[str]) -> None:
     for index, (ours, theirs) in enumerate(zip(found, expected, strict=False)):
         if ours != theirs:
             raise SourceError(
