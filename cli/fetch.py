@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from noisyweb.cli._places import local_folder
+
 if TYPE_CHECKING:
     from noisyweb.official.home import Places
     from noisyweb.official.release import ReleaseSet
@@ -22,7 +24,12 @@ def fetch(
         Path | None, typer.Option(help="Your own copy of the clean images, to be remembered for builds.")
     ] = None,
     web: Annotated[
-        Path | None, typer.Option(help="A workspace with a crawl of the web images, to be remembered for builds.")
+        Path | None,
+        typer.Option(
+            parser=local_folder,
+            metavar="PATH",
+            help="A workspace with a crawl of the web images, to be remembered for builds.",
+        ),
     ] = None,
     url: Annotated[str | None, typer.Option(help="Another address of the release.", hidden=True)] = None,
 ) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from noisyweb.cli._places import local_folder
+
 
 def profile(
     folder: Annotated[
@@ -17,7 +19,12 @@ def profile(
         ),
     ],
     workspace: Annotated[
-        Path | None, typer.Option(help="The workspace of the web images: its verdicts, right and wrong, are looked at.")
+        Path | None,
+        typer.Option(
+            parser=local_folder,
+            metavar="PATH",
+            help="The workspace of the web images: its verdicts, right and wrong, are looked at.",
+        ),
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder that paths start from, for rows without images.")] = None,
     embedding: Annotated[

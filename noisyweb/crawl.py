@@ -91,30 +91,30 @@ async def crawl(
             async with (
                 Fetcher(policy, limits, tls=tls) as fetcher,
                 ImagePool(images, processes if engine is None else 1) as pool,
-                _checkpoints(workspace, database),
             ):
-                _add_lists(database, plan, stats)
-                searchers = [_searcher(provider, fetcher) for provider in plan.searched]
-                problems = dict(await search_all(database, searchers, _wanted(plan), stats)) if searchers else {}
-                archive = _archive(plan, fetcher)
-                readers = {p.name: _reader(p) for p in plan.listed if hasattr(p.module, "read")}
-                work = CrawlWork(
-                    database,
-                    local=readers,
-                    not_read=plan.unread(readers),
-                    refresh=plan.refresh,
-                    only_local=engine is not None,
-                )
-                stats.start_fetch(work.num_urls, work.num_retried)
-                await fetch_all(
-                    work,
-                    fetcher,
-                    pool,
-                    host_limits=_host_limits(plan),
-                    readers=readers,
-                    archive=archive,
-                    stats=stats,
-                )
+                async with _checkpoints(workspace, database):
+                    _add_lists(database, plan, stats)
+                    searchers = [_searcher(provider, fetcher) for provider in plan.searched]
+                    problems = dict(await search_all(database, searchers, _wanted(plan), stats)) if searchers else {}
+                    archive = _archive(plan, fetcher)
+                    readers = {p.name: _reader(p) for p in plan.listed if hasattr(p.module, "read")}
+                    work = CrawlWork(
+                        database,
+                        local=readers,
+                        not_read=plan.unread(readers),
+                        refresh=plan.refresh,
+                        only_local=engine is not None,
+                    )
+                    stats.start_fetch(work.num_urls, work.num_retried)
+                    await fetch_all(
+                        work,
+                        fetcher,
+                        pool,
+                        host_limits=_host_limits(plan),
+                        readers=readers,
+                        archive=archive,
+                        stats=stats,
+                    )
                 if engine is not None:
                     setting = FetchSetting(
                         replace(policy, resolve=system_resolve),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,7 +124,7 @@ def test_killed_workers_change_nothing(expected: tuple[Path, dict[str, bytes]], 
             super().submit(key, function, argument)
             if self._busy and self.killed < 4:
                 self.killed += 1
-                os.kill(next(iter(self._busy.values())).process.pid or 0, signal.SIGKILL)
+                next(iter(self._busy.values())).process.kill()
 
     with Killing(2) as engine:
         export_webdataset(engine, open_builds(builds), tmp_path / "out", OPTIONS)
