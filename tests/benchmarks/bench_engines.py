@@ -75,7 +75,7 @@ def described(engine: Engine, folder: Path, clock: Clock) -> str:
 
 
 def exported(engine: Engine, build: Path, target: Path, clock: Clock) -> str:
-    export_webdataset(engine, open_builds(build), target, Options(shard_bytes=3_000_000, progress=clock))
+    export_webdataset(engine, open_builds(build), target, Options(shard_bytes=10_000_000, progress=clock))
     content = b"".join(path.read_bytes() for path in sorted(target.rglob("*.tar")))
     shutil.rmtree(target)
     return hashlib.sha256(content).hexdigest()
@@ -92,7 +92,7 @@ def write_manifest(folder: Path, place: Workspace) -> None:
         rows = [{"image_id": i, "image": {"bytes": place.get(i), "path": i}, **same} for i in part]
         return pa.RecordBatch.from_pylist(rows, schema=schema)
 
-    write_shards(folder, "validation", schema, (batch(ids[n : n + 50]) for n in range(0, len(ids), 50)))
+    write_shards(folder, "validation", schema, (batch(ids[n : n + 200]) for n in range(0, len(ids), 200)))
 
 
 def _digest(place: Workspace, *names: str) -> str:

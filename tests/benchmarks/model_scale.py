@@ -27,10 +27,10 @@ class Stage:
 
 
 LINEAR = (
-    Stage("crawl", 15_700, 1.02e6, 0.02e6, 44.6),
-    Stage("describe (hash, views)", 9_100, 0.01e6, 1.0e6, 0.9),
-    Stage("build", 2_400, 0.0, 1.0e6, 44.3),
-    Stage("export", 1_900, 0.01e6, 0.1e6, 47.1),
+    Stage("crawl", 10_300, 1.0e6, 0.006e6, 44.4),
+    Stage("describe (hash, views)", 5_200, 0.007e6, 1.0e6, 0.9),
+    Stage("build", 3_300, 0.003e6, 1.0e6, 44.2),
+    Stage("export", 2_100, 0.007e6, 0.1e6, 47.0),
 )
 PAIRS = {"pairs of hashes": 85e-12, "candidates by views": 18e-9, "proofs (web's rate)": 1.9e-6 * 2 * 4e-3}
 """Seconds a pair of images, of N x N / 2."""
