@@ -87,6 +87,8 @@ def test_an_export_that_was_cut_off_goes_on(expected: tuple[Path, dict[str, byte
     with pytest.raises(_StopError), Ending(2) as engine:
         export_webdataset(engine, open_builds(builds), target, OPTIONS)
     assert not target.exists()
+    (tmp_path / ".out.parts" / "clean_validation").mkdir(exist_ok=True)
+    (tmp_path / ".out.parts" / "clean_validation" / ".validation-000000.tar.x1.tmp").write_bytes(b"a killed worker's")
     parts = sorted(path for path in tmp_path.rglob("*.parquet"))
     before = {path: path.stat().st_mtime_ns for path in parts}
     assert len(before) >= 4

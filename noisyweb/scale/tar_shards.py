@@ -91,6 +91,8 @@ def export_webdataset(engine: Engine, builds: Builds, target: Place, options: Op
     write_whole(staged / "README.md", card(builds.dataset, facts, credits, {}).encode())  # it vouches for the rest
     if isinstance(staged, Path) and isinstance(target, Path):
         with disk_errors(target):
+            for left in staged.rglob(".*.tmp"):  # by workers that were killed
+                left.unlink()
             staged.rename(target)
 
 
