@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,11 +84,7 @@ class CrawlWork:
             "SELECT id, url, is_there, etag, modified FROM work WHERE host = ? AND id > ? ORDER BY id LIMIT ?",
             (host, after, JOBS_AHEAD),
         ).fetchall()
-        jobs = [
-            Job(url, url, is_there=bool(is_there), etag=etag, last_modified=modified, row=row)
-            for row, url, is_there, etag, modified in rows
-        ]
-        return jobs, rows[-1][0] if rows else after
+        return [job_of(row) for row in rows], rows[-1][0] if rows else after
 
     def owns(self, host_name: str) -> bool:
         """Whether a host is asked from here: all of them, or local files only."""
@@ -207,3 +203,9 @@ class CrawlWork:
             "LEFT JOIN images own ON own.url = c.url AND own.label = c.label "
             "WHERE own.url IS NULL OR own.retry ORDER BY i.label DESC"
         )
+
+
+def job_of(row: Sequence[Any]) -> Job:
+    """The job of a row of the work table: id, url, is_there, etag, modified."""
+    number, url, is_there, etag, modified = row
+    return Job(url, url, is_there=bool(is_there), etag=etag, last_modified=modified, row=number)

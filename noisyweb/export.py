@@ -166,15 +166,20 @@ def export_builds(builds: Builds, to: str, target: Path, options: Options | None
     try:
         told: list[str] = exporter.export(builds, target, options or Options())
         if not (target / "README.md").exists():
-            facts = {manifest.folder.name: facts_of(manifest) for manifest in builds.manifests()}
-            credits = credits_of(builds.manifests())
-            (target / "README.md").write_text(card(builds.dataset, facts, credits, {}), encoding="utf-8")
-            (target / "ATTRIBUTION.md").write_text(attribution(credits), encoding="utf-8")
+            for name, text in documents_of(builds).items():
+                (target / name).write_text(text, encoding="utf-8")
     except UnicodeDecodeError as error:
         raise CorruptFileError(
             f"{builds.dataset}: a manifest holds text that is not UTF-8 ({error.reason}); build it again"
         ) from error
     return told
+
+
+def documents_of(builds: Builds) -> dict[str, str]:
+    """The credits and, last, the card of an export, by their file names."""
+    facts = {manifest.folder.name: facts_of(manifest) for manifest in builds.manifests()}
+    credits = credits_of(builds.manifests())
+    return {"ATTRIBUTION.md": attribution(credits), "README.md": card(builds.dataset, facts, credits, {})}
 
 
 def _cleaned(name: str) -> str:

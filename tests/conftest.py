@@ -9,12 +9,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image, ImageDraw
 
 from noisyweb.workspace import Workspace
 from tests.web import HostileWeb
+
+if TYPE_CHECKING:
+    from tests.s3_server import S3Server
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several workers share the cores; networks in tests are tiny
 _CACHE = tempfile.TemporaryDirectory(prefix="noisyweb-tests-")
@@ -46,6 +50,17 @@ def web() -> Iterator[HostileWeb]:
 def place(tmp_path: Path) -> Workspace:
     """An empty workspace."""
     return Workspace(tmp_path / "w", create=True)
+
+
+@pytest.fixture(scope="module")
+def s3(request: pytest.FixtureRequest) -> Iterator[S3Server]:
+    """An S3 server with the bucket that the module names as BUCKET, known to this process and to those it starts."""
+    for name in ("s3fs", "moto", "flask", "flask_cors"):
+        pytest.importorskip(name, reason=f"needs {name} for an S3 server on loopback; pip install 'noisyweb[dev]'")
+    from tests.s3_server import serving
+
+    with serving(request.module.BUCKET) as server:
+        yield server
 
 
 def paint(path: Path, number: int, hue: int) -> None:

@@ -33,19 +33,13 @@ for package in ("ray", "s3fs", "moto", "flask", "flask_cors"):
     pytest.importorskip(package, reason="pip install 'noisyweb[dev]'")
 
 from tests.ray_cluster import RayCluster  # noqa: E402
-from tests.s3_server import S3Server, serving  # noqa: E402
+from tests.s3_server import S3Server  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(290)]
 
 BUCKET = "scale"
 LIMITS = Limits(pace=Pace(concurrency=4, rate=0, failures=1000), connections=4, tries=2, backoff_s=0.01)
 DEDUP_TABLES = ("hashes", "views", "duplicates")
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    with serving(BUCKET) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,17 +46,6 @@ if TYPE_CHECKING:
     from tests.s3_server import S3Server
 
 BUCKET = "noisy"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    """An S3 server with one bucket, known to this process and to those it starts."""
-    for name in ("s3fs", "moto", "flask", "flask_cors"):
-        pytest.importorskip(name, reason=f"needs {name} for an S3 server on loopback; pip install 'noisyweb[dev]'")
-    from tests.s3_server import serving
-
-    with serving(BUCKET) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pytest
 
 from noisyweb.data import NoisyImages
 from noisyweb.remote_path import place_of
@@ -20,16 +17,6 @@ if TYPE_CHECKING:
     from tests.s3_server import S3Server
 
 BUCKET = "building"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    for name in ("s3fs", "moto", "flask", "flask_cors"):
-        pytest.importorskip(name, reason=f"needs {name} for an S3 server on loopback; pip install 'noisyweb[dev]'")
-    from tests.s3_server import serving
-
-    with serving(BUCKET) as server:
-        yield server
 
 
 def copy(here: Workspace, url: str) -> Workspace:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,16 +27,6 @@ if TYPE_CHECKING:
     from tests.s3_server import S3Server
 
 BUCKET = "crawls"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    for name in ("s3fs", "moto", "flask", "flask_cors"):
-        pytest.importorskip(name, reason=f"needs {name} for an S3 server on loopback; pip install 'noisyweb[dev]'")
-    from tests.s3_server import serving
-
-    with serving(BUCKET) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,17 +62,7 @@ finally:
 """
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    for name in ("s3fs", "moto", "flask", "flask_cors"):
-        pytest.importorskip(name, reason=f"needs {name} for an S3 server on loopback; pip install 'noisyweb[dev]'")
-    from tests.s3_server import S3Server
-
-    with S3Server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
-        server.client().create_bucket(Bucket="training")
-        yield server
+BUCKET = "training"
 
 
 @pytest.fixture(scope="module")

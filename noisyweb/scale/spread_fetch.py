@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from noisyweb.crawl_stats import CrawlStats
-from noisyweb.crawl_work import LOCAL, CrawlWork
+from noisyweb.crawl_work import LOCAL, CrawlWork, job_of
 from noisyweb.errors import CrawlError, NoisywebError
 from noisyweb.hosts import Job
 from noisyweb.scale.engine import DONE, FAILED, ITEM, Engine, Event
@@ -136,11 +136,11 @@ class _Run:
             (bucket, most),
         )
         jobs, queued = [], []
-        for state, row, url, is_there, etag, modified in rows:
+        for state, *row in rows:
             if state is not None:
                 queued.append(Queued.of(json.loads(state)))
             else:
-                jobs.append(Job(url, url, is_there=bool(is_there), etag=etag, last_modified=modified, row=row))
+                jobs.append(job_of(row))
         return jobs, queued
 
     def _heard(self, event: Event) -> None:
@@ -155,30 +155,29 @@ class _Run:
             known.most_jobs = MOST_JOBS
         elif event.kind == FAILED:
             self._failed(bucket, event)
-        for started in self._with_work(bucket):
-            self._start(started)
+        for idle in self._with_work():
+            self._start(idle)
 
-    def _with_work(self, ended: int) -> Iterator[int]:
+    def _with_work(self) -> list[int]:
         """Buckets that have something to do and nobody who does it: the one that ended, and those it gave jobs to."""
         busy = set(self._running.values())
         rows = self._sql.execute("SELECT DISTINCT bucket FROM spread").fetchall()
-        yield from (bucket for (bucket,) in rows if bucket not in busy)
+        return [bucket for (bucket,) in rows if bucket not in busy]
 
     def _take(self, bucket: int, news: Fetched) -> bool:
         """Write down what a worker says; whether it has done anything."""
         known = self._buckets[bucket]
         self._stats.downloaded(news.num_bytes)
         self.problem = self.problem or news.problem
-        ended = [job.row for job, _ in news.rows] + [job.row for job, _, _ in news.kept]
+        gone = [job for job, _ in news.rows] + [job for job, _, _ in news.kept] + [one.job for one in news.forwarded]
         with self._database.transaction():
             for job, outcome in news.rows:
                 self._work.write(job, outcome)
             for job, reason, http_status in news.kept:
                 if reason is not None:
                     self._work.keep(job, reason, http_status)
-            moved = [(bucket, one.job.row) for one in news.forwarded]
-            self._sql.executemany("DELETE FROM spread WHERE bucket = ? AND id = ?", [(bucket, row) for row in ended])
-            self._sql.executemany("DELETE FROM spread WHERE bucket = ? AND id = ?", moved)
+            left = [(bucket, job.row) for job in gone]
+            self._sql.executemany("DELETE FROM spread WHERE bucket = ? AND id = ?", left)
             self._sql.executemany(
                 "INSERT OR REPLACE INTO spread VALUES (?, ?, ?)",
                 [
@@ -197,7 +196,7 @@ class _Run:
                 known.not_before[host.name] = host.not_before_s
             if host.closed is not None:
                 known.closed[host.name] = host.closed
-        return bool(ended or moved)
+        return bool(gone)
 
     def _failed(self, bucket: int, event: Event) -> None:
         """Its URLs go to another worker; fewer of them each third time, and the last one is set aside."""

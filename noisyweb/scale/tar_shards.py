@@ -7,8 +7,6 @@ written by itself. What is not finished lies beside the target (on a disk: ``.<n
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +17,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from noisyweb.atomic import disk_errors
-from noisyweb.card import attribution, card, credits_of
 from noisyweb.errors import CorruptFileError, OutputError
-from noisyweb.export import Builds, Options
+from noisyweb.export import Builds, Options, documents_of
 from noisyweb.exporters import webdataset
 from noisyweb.exporters._images import class_lines, with_image
-from noisyweb.facts import facts_of
 from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import LABEL_COLUMNS, Manifest
 from noisyweb.places import absolute, names_in, remove_tree, write_file, write_whole
 from noisyweb.remote_path import Place, open_parquet
+from noisyweb.scale.blocks import digest
 from noisyweb.scale.engine import Engine
 from noisyweb.scale.parts import Shard, Work, run_shards
 from noisyweb.scale.shared import check_shared
@@ -84,11 +81,10 @@ def export_webdataset(engine: Engine, builds: Builds, target: Place, options: Op
     for folder, of_shards in sizes.items():
         write_whole(folder / "sizes.json", webdataset.sizes_text(of_shards).encode())
     write_whole(staged / "classes.txt", class_lines(builds.class_names).encode())
-    facts = {manifest.folder.name: facts_of(manifest) for manifest in builds.manifests()}
-    credits = credits_of(builds.manifests())
-    write_whole(staged / "ATTRIBUTION.md", attribution(credits).encode())
+    documents = documents_of(builds)
     remove_tree(staged / PARTS)
-    write_whole(staged / "README.md", card(builds.dataset, facts, credits, {}).encode())  # it vouches for the rest
+    for name, text in documents.items():  # the card, which vouches for the rest, is the last
+        write_whole(staged / name, text.encode())
     if isinstance(staged, Path) and isinstance(target, Path):
         with disk_errors(target):
             for left in staged.rglob(".*.tmp"):  # by workers that were killed
@@ -116,12 +112,8 @@ def _stage(target: Place, digest: str) -> tuple[Place, Place]:
 
 def _digest(manifests: Sequence[tuple[Manifest, str]], options: Options) -> str:
     """What the parts depend on: the builds' files and the size of shards."""
-    files = [
-        (str(file), open_parquet(file).metadata.num_rows, open_parquet(file).metadata.serialized_size)
-        for manifest, _ in manifests
-        for file in manifest.files
-    ]
-    return hashlib.sha256(json.dumps([files, options.shard_bytes]).encode()).hexdigest()[:16]
+    footers = [(str(file), open_parquet(file).metadata) for manifest, _ in manifests for file in manifest.files]
+    return digest([(name, footer.num_rows, footer.serialized_size) for name, footer in footers], options.shard_bytes)
 
 
 def _write(
@@ -130,38 +122,29 @@ def _write(
     """Write the shards of one manifest; how many samples each holds, by its name."""
     groups = list(_groups(manifest))
     what = manifest.folder.name
-    measured = run_shards(
-        engine,
-        Work("sizes", measure, SIZES),
-        [Shard(f"{number:09d}", [group]) for number, group in enumerate(groups)],
-        parts,
-        options.progress,
-        f"{what}, measured",
-    )
-    _refuse_aside(manifest, measured.aside)
-    sizes = np.concatenate(
-        [batch.column("bytes").to_numpy() for batch in measured.batches()] or [np.empty(0, np.int64)]
-    )
+    measured = _run(engine, manifest, Work("sizes", measure, SIZES), groups, parts, options, f"{what}, measured")
+    sizes = np.concatenate([batch.column("bytes").to_numpy() for batch in measured] or [np.empty(0, np.int64)])
     tars = [
         Tar(absolute(folder / webdataset.shard_name(split, number)), tuple(_holding(groups, start, stop)), start, stop)
         for number, (start, stop) in enumerate(cuts(sizes, options.shard_bytes))
     ]
-    written = run_shards(
-        engine,
-        Work("tars", write_tar, WRITTEN),
-        [Shard(f"{number:09d}", [tar]) for number, tar in enumerate(tars)],
-        parts,
-        options.progress,
-        what,
-    )
-    _refuse_aside(manifest, written.aside)
-    rows = [row for batch in written.batches() for row in batch.to_pylist()]
-    return {row["name"]: row["samples"] for row in rows}
+    written = _run(engine, manifest, Work("tars", write_tar, WRITTEN), tars, parts, options, what)
+    return {row["name"]: row["samples"] for batch in written for row in batch.to_pylist()}
 
 
-def _refuse_aside(manifest: Manifest, aside: Sequence[tuple[Any, str]]) -> None:
-    for _, reason in aside:  # an export without some of its rows would be another data set
+def _run(
+    engine: Engine, manifest: Manifest, work: Work, items: Sequence[Any], parts: Place, options: Options, what: str
+) -> list[pa.RecordBatch]:
+    """What comes of all items, a shard each.
+
+    Raises:
+        CorruptFileError: one was given up; an export without some of its rows would be another data set.
+    """
+    shards = [Shard(f"{number:09d}", [item]) for number, item in enumerate(items)]
+    done = run_shards(engine, work, shards, parts, options.progress, what)
+    for _, reason in done.aside:
         raise CorruptFileError(f"{manifest.folder}: a part of it cannot be exported, three tries failed: {reason}")
+    return list(done.batches())
 
 
 def _groups(manifest: Manifest) -> Iterator[Group]:
