@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import resource
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -31,7 +32,7 @@ from noisyweb.places import text_of
 from noisyweb.providers._api import Api
 from noisyweb.providers._protocol import HostLimit
 from noisyweb.scale.engine import Engine
-from noisyweb.scale.fetch_shard import FetchSetting
+from noisyweb.scale.fetch_setting import FetchSetting
 from noisyweb.scale.shared import check_shared
 from noisyweb.scale.spread_fetch import CHECKPOINT_S, fetch_all_on, num_buckets
 from noisyweb.tabledb import Database
@@ -117,6 +118,7 @@ async def crawl(
                     )
                 if engine is not None:
                     setting = FetchSetting(
+                        os.urandom(8).hex(),
                         replace(policy, resolve=system_resolve),
                         fetcher.limits,
                         images,

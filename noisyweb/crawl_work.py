@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from noisyweb import reasons
@@ -18,6 +17,16 @@ LOCAL = "file:"
 JOBS_AHEAD = 64
 FLUSH_S = 0.02
 """Seconds that a row may wait to be written; a crawl that is killed asks for the images of waiting rows again."""
+
+
+_Row = dict[str, Any]
+_WRITTEN = [name for name in IMAGES.names if name not in ("url", "label")]
+_NAMES = ", ".join(f'"{name}"' for name in _WRITTEN)
+_WRITE = (
+    f"INSERT OR REPLACE INTO images (url, label, {_NAMES}) "
+    f"SELECT url, label, {', '.join('?' * len(_WRITTEN))} FROM candidates WHERE url = ?"
+)
+"""A row for each class that a URL was found for."""
 
 
 class CrawlWork:
@@ -44,7 +53,7 @@ class CrawlWork:
         only_local: bool = False,
     ) -> None:
         self._database, self._sql, self._only_local = database, database.sql, only_local
-        self._pending: list[tuple[Job, Mapping[str, Any]]] = []
+        self._pending: list[_Row] = []
         self._error: Exception | None = None
         self._sql.create_function("host_of", 2, lambda url, name: LOCAL + name if name in local else host_of(url))
         self._answer_from_other_classes()
@@ -128,37 +137,29 @@ class CrawlWork:
         """
         if self._error is not None:
             raise self._error
-        self._pending.append((replace(job), outcome))  # a job goes on changing
+        self._pending.append(_row(job, outcome))
         if len(self._pending) == 1:
             asyncio.get_running_loop().call_later(FLUSH_S, self._flush_in_time)
 
     def flush(self) -> None:
         """Write the rows that are waiting; all that come within `FLUSH_S` share a transaction."""
-        if not self._pending:
-            return
-        with self._database.transaction():
-            for job, outcome in self._pending:
-                self.write(job, outcome)
-        self._pending = []
+        if self._pending:
+            with self._database.transaction():
+                self._write(self._pending)
+            self._pending = []
 
-    def write(self, job: Job, outcome: Mapping[str, Any]) -> None:
-        """Write the rows of a URL at once, in the caller's transaction; see `finish`."""
-        reason = outcome["reason"]
-        row = {
-            **outcome,
-            "url": job.start_url,
-            "status": "ok" if reason is None else "failed",
-            "retry": reason is not None and reasons.is_passing(reason),
-            "attempts": max(job.tries, 1),
-            "final_url": job.url if job.url != job.start_url else None,
-        }
-        if row.get("phash") is not None:
+    def write(self, done: Iterable[tuple[Job, Mapping[str, Any]]]) -> None:
+        """Write the rows of some URLs at once, in the caller's transaction; see `finish`."""
+        self._write([_row(job, outcome) for job, outcome in done])
+
+    def _write(self, rows: Sequence[_Row]) -> None:
+        hashes = [row for row in rows if row.get("phash") is not None]
+        for row in hashes:
             value = bytes.fromhex(row["phash"]) or None
             hashed = {"image_id": row["image_id"], "phash": value, "flat": row["flat"] if value else None}
             self._database.put("hashes", hashed)
-        for (label,) in self._sql.execute("SELECT label FROM candidates WHERE url = ?", (job.start_url,)).fetchall():
-            row["label"] = label
-            self._database.put("images", row)
+        values = ([*(row.get(name) for name in _WRITTEN), row["url"]] for row in rows)
+        self._sql.executemany(_WRITE, values)
 
     def _flush_in_time(self) -> None:
         try:
@@ -195,14 +196,25 @@ class CrawlWork:
 
     def _answer_from_other_classes(self) -> None:
         """A URL that has a final row under one class needs no request for another."""
-        columns = ", ".join(f'i."{name}"' for name in IMAGES.names if name not in ("url", "label"))
-        names = ", ".join(f'"{name}"' for name in IMAGES.names if name not in ("url", "label"))
+        columns = ", ".join(f'i."{name}"' for name in _WRITTEN)
         self._sql.execute(
-            f"INSERT OR REPLACE INTO images (url, label, {names}) SELECT c.url, c.label, {columns} "
+            f"INSERT OR REPLACE INTO images (url, label, {_NAMES}) SELECT c.url, c.label, {columns} "
             "FROM candidates c JOIN images i ON i.url = c.url AND i.retry = 0 AND i.label <> c.label "
             "LEFT JOIN images own ON own.url = c.url AND own.label = c.label "
             "WHERE own.url IS NULL OR own.retry ORDER BY i.label DESC"
         )
+
+
+def _row(job: Job, outcome: Mapping[str, Any]) -> _Row:
+    reason = outcome["reason"]
+    return {
+        **outcome,
+        "url": job.start_url,
+        "status": "ok" if reason is None else "failed",
+        "retry": reason is not None and reasons.is_passing(reason),
+        "attempts": max(job.tries, 1),
+        "final_url": job.url if job.url != job.start_url else None,
+    }
 
 
 def job_of(row: Sequence[Any]) -> Job:

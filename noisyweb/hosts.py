@@ -161,6 +161,10 @@ class Host:
         self._is_probe_sent = self._is_probing
         return job
 
+    def spend(self, now_s: float) -> None:
+        """Its burst is used up: somebody else may have asked it just now."""
+        self._full_s = max(self._full_s, now_s + self._burst * self.interval_s)
+
     def pause(self, until_s: float) -> None:
         """Start nothing new before a time."""
         self._paused_until_s = max(self._paused_until_s, until_s)

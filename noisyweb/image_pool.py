@@ -137,6 +137,8 @@ class _Worker(asyncio.Protocol):
         self.is_ready, self.failed = False, failed
         self.waiting: deque[tuple[bytes, asyncio.Future[Outcome]]] = deque()
         self._buffer = b""
+        self._loop = asyncio.get_running_loop()
+        self._begun_s = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -154,7 +156,7 @@ class _Worker(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.writelines([LENGTH.pack(len(body)), body])
             if len(self.waiting) == 1 and self.is_ready:
-                self._watch()
+                self._begun_s = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -165,7 +167,7 @@ class _Worker(asyncio.Protocol):
                 if not future.done():
                     future.set_result(json.loads(line))
             self.is_ready = True
-            self._watch()
+            self._begun_s = self._loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer:
@@ -174,13 +176,12 @@ class _Worker(asyncio.Protocol):
         self._on_death(self)
 
     def _watch(self) -> None:
-        """Start the clock for the body that is in work now, or for the start."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-        if self.waiting or not self.is_ready:
-            limit_s = self._limit_s if self.is_ready else START_S
-            self._timer = asyncio.get_running_loop().call_later(limit_s, self.process.kill)
+        """Look now and then whether the start, or the body that is in work, takes too long: cheaper than timers."""
+        limit_s = self._limit_s if self.is_ready else START_S
+        if (self.waiting or not self.is_ready) and self._loop.time() - self._begun_s > limit_s:
+            self.process.kill()
+        else:
+            self._timer = self._loop.call_later(min(self._limit_s / 10, 1.0), self._watch)
 
     async def stop(self) -> None:
         """Let it end; it has nothing left to do."""

@@ -76,6 +76,18 @@ def test_who_asks_as_early_as_allowed_gets_the_whole_rate(rate: float, burst: in
     assert now_s - 100 == pytest.approx(max(0, jobs - burst) / rate, abs=1e-6)
 
 
+@settings(max_examples=100, deadline=None)
+@given(rate=st.floats(0.1, 100), burst=st.integers(1, 20), jobs=st.integers(1, 60), begin=st.floats(0, 1e5))
+def test_whose_burst_is_spent_starts_at_its_rate(rate: float, burst: int, jobs: int, begin: float) -> None:
+    one = host(Pace(rate=rate, burst=burst), jobs=jobs)
+    one.spend(begin)
+    now_s = begin
+    for number in range(1, jobs + 1):
+        now_s = max(now_s, one.ready_s(now_s) or 0)
+        one.take(now_s)
+        assert now_s - begin == pytest.approx(number / rate, abs=1e-6)
+
+
 def test_no_rate_is_no_limit() -> None:
     one = host(Pace(rate=0), jobs=1000)
     for _ in range(1000):

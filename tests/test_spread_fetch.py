@@ -101,14 +101,14 @@ def test_one_host_is_asked_by_one_worker_at_its_pace(webs: list[HostileWeb], tmp
 class Killing(LocalEngine):
     """Kills the process of a running function after every so many events."""
 
-    def __init__(self, workers: int, every: int) -> None:
+    def __init__(self, workers: int, every: int, most: int = 12) -> None:
         super().__init__(workers)
-        self.every, self.heard, self.killed = every, 0, 0
+        self.every, self.most, self.heard, self.killed = every, most, 0, 0
 
     def wait(self, timeout_s: float | None = None) -> Event | None:
         event = super().wait(timeout_s)
         self.heard += 1
-        if self.heard % self.every == 0 and self._busy and self.killed < 12:
+        if self.heard % self.every == 0 and self._busy and self.killed < self.most:
             worker = list(self._busy.values())[self.killed % len(self._busy)]
             for process in (*psutil.Process(worker.process.pid).children(recursive=True), worker.process):
                 os.kill(process.pid or 0, signal.SIGKILL)
@@ -132,6 +132,19 @@ def test_killed_workers_lose_only_what_was_in_flight(webs: list[HostileWeb], tmp
     assert twice <= engine.killed * 4 * 3, (
         "no more than was in flight: downloads, bodies at the decoder, rows on the way"
     )
+
+
+def test_the_pace_outlives_the_worker_that_keeps_it(webs: list[HostileWeb], tmp_path: Path) -> None:
+    rate, burst = 4.0, 8
+    path = listed(tmp_path, [webs[0].url(f"ok/{n}") for n in range(24)])
+    with Killing(1, every=2, most=1) as engine:
+        limits = replace(CALM, pace=replace(CALM.pace, rate=rate, burst=burst))
+        report = go(Workspace(tmp_path / "w", create=True), path, engine, limits)
+    assert (engine.killed, sum(report.fetched)) == (1, 24)
+    starts = [at_s for at_s, asked in webs[0].times if asked.startswith("/ok/")]
+    for n, first in enumerate(starts):
+        for m, last in enumerate(starts[n:], start=1):
+            assert m <= burst + rate * (last - first) + 1, "one more than its pace allows: a request may be late"
 
 
 def test_a_url_that_kills_every_worker_is_set_aside(webs: list[HostileWeb], tmp_path: Path) -> None:

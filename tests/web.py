@@ -14,6 +14,7 @@ import json
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -76,6 +77,7 @@ class HostileWeb:
     def __init__(self, robots: tuple[int, str] = (404, ""), address: str = "127.0.0.1") -> None:
         self._address = address
         self.requests: Counter[str] = Counter()
+        self.times: list[tuple[float, str]] = []
         self.user_agents: set[str] = set()
         self.queries: list[dict[str, str]] = []
         self.hits: Callable[[str], list[str]] = lambda query: []
@@ -163,6 +165,7 @@ class HostileWeb:
         self.headers[path] = {name.lower(): value.strip() for name, value in said}
         with self._changed:
             self.requests[path] += 1
+            self.times.append((time.monotonic(), path))
             self._changed.notify_all()
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)

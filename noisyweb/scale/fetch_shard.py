@@ -10,44 +10,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
-from noisyweb.addresses import AddressPolicy
 from noisyweb.archive import Archive
 from noisyweb.crawl_images import fetch_all
 from noisyweb.crawl_stats import CrawlStats
 from noisyweb.crawl_work import FLUSH_S, JOBS_AHEAD
-from noisyweb.fetch import Fetcher, Limits
+from noisyweb.fetch import Fetcher
 from noisyweb.hosts import Host, Job
 from noisyweb.image_pool import ImagePool
-from noisyweb.image_work import ImageWork
 from noisyweb.providers._api import Api
-from noisyweb.providers._protocol import HostLimit
+from noisyweb.scale.fetch_setting import FetchSetting
+from noisyweb.scale.fetch_station import Station
 from noisyweb.urls import host_of
-
-
-@dataclass(frozen=True)
-class FetchSetting:
-    """What all workers of a crawl do alike; see `noisyweb.crawl.crawl`.
-
-    Attributes:
-        num_buckets: into which hosts are dealt.
-        archive_url: None: dead images are not looked up.
-        decoders: processes a worker that decode.
-    """
-
-    policy: AddressPolicy
-    limits: Limits
-    images: ImageWork
-    host_limits: Mapping[str, HostLimit]
-    num_buckets: int
-    archive_url: str | None = None
-    decoders: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,6 +58,7 @@ class Share:
         queued: jobs that are under way already.
         closed: hosts that are left alone for the rest of the crawl: the reason and the detail.
         not_before: hosts that want to be left alone until a time (`time.time`).
+        is_first: nobody has asked the bucket's hosts in this run yet: they may be asked in a burst at once.
     """
 
     setting: FetchSetting
@@ -86,6 +67,7 @@ class Share:
     queued: Sequence[Queued] = ()
     closed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     not_before: Mapping[str, float] = field(default_factory=dict)
+    is_first: bool = True
 
 
 @dataclass
@@ -136,8 +118,16 @@ def bucket_of(host_name: str, num_buckets: int) -> int:
 def fetch_share(share: Share) -> Iterator[Fetched]:
     """Fetch it; yields what has come of it every few hundredths of a second."""
     mail: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-    thread = threading.Thread(target=_run, args=(share, mail), daemon=True)
-    thread.start()
+    station = Station.of(share.setting)
+    station.start(partial(_fetch, share, mail), lambda error: mail.put(("end", error)))
+    try:
+        yield from _news(mail)
+    except BaseException:
+        station.close()
+        raise
+
+
+def _news(mail: queue.SimpleQueue[tuple[str, Any]]) -> Iterator[Fetched]:
     is_over = False
     while not is_over:
         told = [mail.get()]
@@ -157,39 +147,25 @@ def fetch_share(share: Share) -> Iterator[Fetched]:
             else:
                 getattr(news, kind).append(value)
         yield news
-    thread.join()
 
 
-def _run(share: Share, mail: queue.SimpleQueue[tuple[str, Any]]) -> None:
-    error: BaseException | None = None
-    try:
-        asyncio.run(_fetch(share, mail))
-    except BaseException as found:  # noqa: BLE001  raised again by `fetch_share`
-        error = found
-    mail.put(("end", error))
-
-
-async def _fetch(share: Share, mail: queue.SimpleQueue[tuple[str, Any]]) -> None:
+async def _fetch(share: Share, mail: queue.SimpleQueue[tuple[str, Any]], fetcher: Fetcher, pool: ImagePool) -> None:
     setting = share.setting
-    stats = _Stats(mail)
-    work = _ShareWork(share, mail)
-    async with Fetcher(setting.policy, setting.limits) as fetcher, ImagePool(setting.images, setting.decoders) as pool:
-        archive = None
-        if setting.archive_url is not None:
-            archive = Archive(Api("archive", fetcher.web.api), setting.archive_url)
-        waiting = [(one.job, one.host, one.due_s - time.time()) for one in share.queued]
-        await fetch_all(
-            work,
-            fetcher,
-            pool,
-            host_limits=setting.host_limits,
-            readers={},
-            archive=archive,
-            stats=stats,
-            waiting=waiting,
-        )
-        if archive is not None and archive.problem:
-            mail.put(("problem", archive.problem))
+    archive = None
+    if setting.archive_url is not None:
+        archive = Archive(Api("archive", fetcher.web.api), setting.archive_url)
+    await fetch_all(
+        _ShareWork(share, mail),
+        fetcher,
+        pool,
+        host_limits=setting.host_limits,
+        readers={},
+        archive=archive,
+        stats=_Stats(mail),
+        waiting=[(one.job, one.host, one.due_s - time.time()) for one in share.queued],
+    )
+    if archive is not None and archive.problem:
+        mail.put(("problem", archive.problem))
 
 
 class _Stats(CrawlStats):
@@ -223,9 +199,12 @@ class _ShareWork:
         """What an earlier worker has found out of a host."""
         if host.name in self._share.closed:
             host.close(*self._share.closed[host.name])
+        now_s = asyncio.get_running_loop().time()
+        if not self._share.is_first:
+            host.spend(now_s)
         in_s = self._share.not_before.get(host.name, 0.0) - time.time()
         if in_s > 0:
-            host.pause(asyncio.get_running_loop().time() + in_s)
+            host.pause(now_s + in_s)
 
     def retired(self, host: Host) -> None:
         now_s = asyncio.get_running_loop().time()

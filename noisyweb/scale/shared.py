@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from noisyweb.errors import SourceError
 from noisyweb.places import absolute, names_in, remove_file, write_whole
-from noisyweb.remote_path import Place
+from noisyweb.remote_path import Place, RemotePath
 from noisyweb.scale.engine import Engine
 
 _PREFIX = "_noisyweb-seen-"
@@ -21,8 +21,13 @@ def check_shared(engine: Engine, folder: Place) -> None:
         folder: where the stage reads and writes.
 
     Raises:
-        SourceError: one of them does not see it.
+        SourceError: one of them does not see it, or it is in this process's memory.
     """
+    if isinstance(folder, RemotePath) and folder.url.lower().startswith("memory:"):
+        raise SourceError(
+            f"{folder}: the memory of this process, which no worker of an engine sees; "
+            "name a folder or a URL such as s3://bucket/w, or leave --engine out"
+        )
     name = f"{_PREFIX}{os.urandom(8).hex()}"
     mark = folder / name
     write_whole(mark, b"noisyweb\n")

@@ -17,7 +17,8 @@ from noisyweb.crawl_work import LOCAL, CrawlWork, job_of
 from noisyweb.errors import CrawlError, NoisywebError
 from noisyweb.hosts import Job
 from noisyweb.scale.engine import DONE, FAILED, ITEM, Engine, Event
-from noisyweb.scale.fetch_shard import Fetched, FetchSetting, Queued, Share, bucket_of, fetch_share
+from noisyweb.scale.fetch_setting import FetchSetting
+from noisyweb.scale.fetch_shard import Fetched, Queued, Share, bucket_of, fetch_share
 from noisyweb.scale.parts import MAX_LOST, TRIES
 from noisyweb.tabledb import Database
 
@@ -120,10 +121,11 @@ class _Run:
 
     def _start(self, bucket: int) -> None:
         """Give a bucket's URLs, or the first of them, to a worker."""
+        is_first = bucket not in self._buckets
         known = self._buckets.setdefault(bucket, _Bucket())
         jobs, queued = self._jobs(bucket, known.most_jobs)
         known.num_jobs = len(jobs) + len(queued)
-        share = Share(self._setting, bucket, jobs, queued, dict(known.closed), dict(known.not_before))
+        share = Share(self._setting, bucket, jobs, queued, dict(known.closed), dict(known.not_before), is_first)
         self._num_started += 1
         key = f"fetch-{self._num_started}"
         self._running[key] = bucket
@@ -171,8 +173,7 @@ class _Run:
         self.problem = self.problem or news.problem
         gone = [job for job, _ in news.rows] + [job for job, _, _ in news.kept] + [one.job for one in news.forwarded]
         with self._database.transaction():
-            for job, outcome in news.rows:
-                self._work.write(job, outcome)
+            self._work.write(news.rows)
             for job, reason, http_status in news.kept:
                 if reason is not None:
                     self._work.keep(job, reason, http_status)
