@@ -1,7 +1,7 @@
 # One door: people and CI call the same targets. PYTHON is the environment with the `dev` extra installed.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check lint types package test bench docs site
+.PHONY: check lint types package test test-slow bench docs site
 
 check: lint types package
 
@@ -23,6 +23,9 @@ package:
 
 test:
 	$(PYTHON) -m pytest
+
+test-slow:
+	$(PYTHON) -m pytest -m slow
 
 bench:
 	$(dir $(PYTHON))noisyweb build --dataset cars --noise 0.4
