@@ -70,8 +70,16 @@ def fetch_all_on(
 
 @dataclass
 class _Bucket:
-    """What is known of a bucket beside its URLs."""
+    """What is known of a bucket beside its URLs.
 
+    Attributes:
+        num_left: URLs in it, those with a worker included.
+        is_new: no worker has had it yet.
+        num_jobs: URLs that its worker was given.
+    """
+
+    num_left: int = 0
+    is_new: bool = True
     most_jobs: int = MOST_JOBS
     num_jobs: int = 0
     failures: int = 0
@@ -87,7 +95,7 @@ class _Run:
     ) -> None:
         self._engine, self._work, self._setting, self._stats = engine, work, setting, stats
         self._database, self._sql = database, database.sql
-        self._buckets: dict[int, _Bucket] = {}
+        self._buckets = [_Bucket() for _ in range(setting.num_buckets)]
         self._running: dict[str, int] = {}
         self._num_started = self._num_lost = 0
         self.problem: str | None = None
@@ -106,8 +114,9 @@ class _Run:
 
     def all(self, checkpoint: Callable[[], None]) -> None:
         """Work on all buckets until nothing is left."""
-        waiting = self._sql.execute("SELECT bucket FROM spread GROUP BY bucket ORDER BY count(*) DESC, bucket")
-        for (bucket,) in waiting.fetchall():
+        for bucket, number in self._sql.execute("SELECT bucket, count(*) FROM spread GROUP BY bucket").fetchall():
+            self._buckets[bucket].num_left = number
+        for bucket in sorted(self._with_work(), key=lambda bucket: -self._buckets[bucket].num_left):
             self._start(bucket)
         written_s = time.monotonic()
         while self._running:
@@ -121,13 +130,13 @@ class _Run:
 
     def _start(self, bucket: int) -> None:
         """Give a bucket's URLs, or the first of them, to a worker."""
-        is_first = bucket not in self._buckets
-        known = self._buckets.setdefault(bucket, _Bucket())
+        known = self._buckets[bucket]
         jobs, queued = self._jobs(bucket, known.most_jobs)
         known.num_jobs = len(jobs) + len(queued)
-        share = Share(self._setting, bucket, jobs, queued, dict(known.closed), dict(known.not_before), is_first)
+        share = Share(self._setting, bucket, jobs, queued, dict(known.closed), dict(known.not_before), known.is_new)
+        known.is_new = False
         self._num_started += 1
-        key = f"fetch-{self._num_started}"
+        key = f"fetch/{self._num_started}"
         self._running[key] = bucket
         self._engine.submit(key, fetch_share, share)
 
@@ -155,16 +164,18 @@ class _Run:
         del self._running[event.key]
         if event.kind == DONE:
             known.most_jobs = MOST_JOBS
+            self._engine.tally.num_done += 1
         elif event.kind == FAILED:
-            self._failed(bucket, event)
+            num_aside = self._failed(bucket, event)
+            self._engine.tally.num_aside += num_aside
+            self._engine.tally.num_retried += not num_aside
         for idle in self._with_work():
             self._start(idle)
 
     def _with_work(self) -> list[int]:
         """Buckets that have something to do and nobody who does it: the one that ended, and those it gave jobs to."""
         busy = set(self._running.values())
-        rows = self._sql.execute("SELECT DISTINCT bucket FROM spread").fetchall()
-        return [bucket for (bucket,) in rows if bucket not in busy]
+        return [bucket for bucket, known in enumerate(self._buckets) if known.num_left and bucket not in busy]
 
     def _take(self, bucket: int, news: Fetched) -> bool:
         """Write down what a worker says; whether it has done anything."""
@@ -178,14 +189,12 @@ class _Run:
                 if reason is not None:
                     self._work.keep(job, reason, http_status)
             left = [(bucket, job.row) for job in gone]
-            self._sql.executemany("DELETE FROM spread WHERE bucket = ? AND id = ?", left)
-            self._sql.executemany(
-                "INSERT OR REPLACE INTO spread VALUES (?, ?, ?)",
-                [
-                    (bucket_of(one.host, self._setting.num_buckets), one.job.row, json.dumps(one.state()))
-                    for one in news.forwarded
-                ],
-            )
+            deleted = self._sql.executemany("DELETE FROM spread WHERE bucket = ? AND id = ?", left).rowcount
+            known.num_left -= max(deleted, 0)  # -1: there were none
+            for one in news.forwarded:
+                other = bucket_of(one.host, self._setting.num_buckets)
+                self._sql.execute("INSERT INTO spread VALUES (?, ?, ?)", (other, one.job.row, json.dumps(one.state())))
+                self._buckets[other].num_left += 1
         for _, outcome in news.rows:
             self._stats.finished(outcome["reason"])
         for _, reason, _ in news.kept:
@@ -199,24 +208,29 @@ class _Run:
                 known.closed[host.name] = host.closed
         return bool(gone)
 
-    def _failed(self, bucket: int, event: Event) -> None:
-        """Its URLs go to another worker; fewer of them each third time, and the last one is set aside."""
+    def _failed(self, bucket: int, event: Event) -> int:
+        """Its URLs go to another worker; fewer of them each third time, and the last one is set aside.
+
+        Returns:
+            How many were set aside.
+        """
         known = self._buckets[bucket]
         if not event.is_own:
             self._num_lost += 1
             if self._num_lost > MAX_LOST:
                 raise CrawlError(f"machines keep dying ({event.reason}); look at the cluster, then crawl on")
-            return
+            return 0
         if isinstance(event.error, NoisywebError):
             raise event.error
         known.failures += 1
         if known.failures < TRIES:
-            return
+            return 0
         known.failures = 0
         if known.num_jobs > 1:
             known.most_jobs = max(1, known.num_jobs // FEWER)
-            return
+            return 0
         jobs, queued = self._jobs(bucket, 1)
         for job in (*jobs, *(one.job for one in queued)):
             outcome = {"reason": "set-aside", "detail": event.reason}
             self._take(bucket, Fetched(rows=[(job, outcome)]))
+        return len(jobs) + len(queued)
