@@ -163,7 +163,7 @@ class _Run:
             return
         del self._running[event.key]
         if event.kind == DONE:
-            known.most_jobs = MOST_JOBS
+            known.most_jobs = min(2 * known.most_jobs, MOST_JOBS)
             self._engine.tally.num_done += 1
         elif event.kind == FAILED:
             num_aside = self._failed(bucket, event)
