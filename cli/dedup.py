@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from noisyweb.cli._engine import ADDRESS, ENGINE, WORKERS, engine_of
+from noisyweb.cli._engine import ADDRESS, ENGINE, SIZES, WORKERS, engine_of, sizes_of
 
 
 def dedup(
@@ -55,6 +55,7 @@ def dedup(
     engine: ENGINE = None,
     address: ADDRESS = None,
     workers: WORKERS = None,
+    sizes: SIZES = None,
 ) -> None:
     """Find exact, near and reworked duplicates, and web images that are also clean images.
 
@@ -72,6 +73,7 @@ def dedup(
     from noisyweb.errors import SourceError
     from noisyweb.workspace import Workspace
 
+    cut = sizes_of(sizes, engine, workspace)
     place = Workspace(workspace)
     if gallery and not isinstance(place.folder, Path):
         raise SourceError(f"workspace {place.folder}: --gallery writes into a folder on a disk; leave it out")
@@ -99,6 +101,7 @@ def dedup(
             dataset=dataset or "",
             processes=processes,
             engine=chosen,
+            sizes=cut,
             progress=progress,
         )
     typer.echo("\n".join(report.lines()))

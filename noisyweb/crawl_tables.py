@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from noisyweb.crawl_changes import Changes, changes_of, note_changes
 from noisyweb.errors import SourceError
-from noisyweb.places import write_file
 from noisyweb.remote_journal import Objects
 from noisyweb.remote_path import RemotePath
 from noisyweb.scratch import make_scratch, scratch_folder
@@ -143,12 +142,9 @@ class CrawlTables:
 
     def _export(self, database: Database, name: str, order: tuple[str, ...]) -> None:
         place = self._files.folder / f"{name}.parquet"
-        if isinstance(place, Path):
-            database.export(name, place, order)
-            return
-        self._files.check()
-        with write_file(place) as temporary:
-            database.export(name, temporary, order)
+        if isinstance(place, RemotePath):
+            self._files.check()
+        database.export(name, place, order)
 
 
 def _is_loaded(database: Database) -> bool:

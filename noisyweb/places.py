@@ -37,7 +37,7 @@ def write_whole(place: Place, data: bytes) -> None:
 
 @contextlib.contextmanager
 def write_file(place: Place) -> Iterator[Path]:
-    """Give a local path to write to; the file stands at ``place`` if the block ends well.
+    """Give a local path to write to and to leave where it is; the file stands at ``place`` if the block ends well.
 
     Raises:
         OutputError: it cannot be written there, or the disk is full.
@@ -47,9 +47,20 @@ def write_file(place: Place) -> Iterator[Path]:
         with replacing_file(place) as temporary:
             yield temporary
         return
-    with tempfile.TemporaryDirectory(prefix="noisyweb-") as folder, disk_errors(folder):
-        yield Path(folder, "file")
-        place.upload(Path(folder, "file"))
+    with disk_errors(tempfile.gettempdir()), _unnamed() as temporary:
+        yield temporary
+        place.upload(temporary)
+
+
+@contextlib.contextmanager
+def _unnamed() -> Iterator[Path]:
+    """A path of this process's own to a file without a name, where there is such a thing: a kill leaves nothing."""
+    if Path("/proc/self/fd").is_dir():
+        with tempfile.TemporaryFile(prefix="noisyweb-") as file:
+            yield Path(f"/proc/self/fd/{file.fileno()}")
+    else:
+        with tempfile.TemporaryDirectory(prefix="noisyweb-") as folder:
+            yield Path(folder, "file")
 
 
 def read_bytes(place: Place) -> bytes:

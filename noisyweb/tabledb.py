@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from noisyweb.atomic import replacing_file
 from noisyweb.errors import CorruptFileError, OutputError
+from noisyweb.places import write_file
+from noisyweb.remote_path import Place
 
 Tables = Mapping[str, tuple[pa.Schema, tuple[str, ...]]]
 
@@ -150,10 +151,10 @@ class Database:
         """A whole table in memory."""
         return pa.Table.from_batches(self.batches(name, order), schema=self._tables[name][0])
 
-    def export(self, name: str, path: Path, order: Sequence[str]) -> None:
-        """Write a table as Parquet, sorted, in bounded memory; ``path`` is replaced whole."""
+    def export(self, name: str, place: Place, order: Sequence[str]) -> None:
+        """Write a table as Parquet, sorted, in bounded memory; what stands at ``place`` is replaced whole."""
         with (
-            replacing_file(path) as temporary,
+            write_file(place) as temporary,
             pq.ParquetWriter(temporary, self._tables[name][0], compression="zstd") as writer,
         ):
             for batch in self.batches(name, order):

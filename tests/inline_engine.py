@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from noisyweb.scale.engine import DONE, ITEM, Event, Function
+from noisyweb.scale.engine import DONE, ITEM, Event, Function, Tally
 
 
 class InProcess:
@@ -13,6 +13,7 @@ class InProcess:
     name, num_workers = "local", 1
 
     def __init__(self) -> None:
+        self.tally = Tally()
         self._events: list[Event] = []
 
     def __enter__(self) -> Self:

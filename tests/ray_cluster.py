@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,12 @@ from typing import Self
 import psutil
 
 RAY = Path(sys.executable).parent / "ray"
+SETTINGS = {
+    "RAY_AUTH_MODE": "disabled",
+    # a dead machine is known to be dead in two seconds, not in fifteen
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_failure_threshold": "3",
+}
 
 
 class RayCluster:
@@ -36,6 +43,7 @@ class RayCluster:
         self._num, self._environment = nodes, environment or {}
         self._nodes: list[subprocess.Popen[bytes]] = []
         self._num_added = 0
+        self._folders = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
         self.address = ""
 
     def __enter__(self) -> Self:
@@ -43,8 +51,8 @@ class RayCluster:
             free.bind(("127.0.0.2", 0))
             port = free.getsockname()[1]
         self.address = f"127.0.0.2:{port}"
-        own = ["--node-ip-address=127.0.0.2", f"--port={port}"]
-        self._head = self._start("--head", *own, "--num-cpus=0", "--include-dashboard=false")
+        options = ("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
+        self._head = self._start("127.0.0.2", *options)
         self._wait_for_port(port)
         for _ in range(self._num):
             self.add_node()
@@ -55,31 +63,52 @@ class RayCluster:
     ) -> None:
         for process in (*self._nodes, self._head):
             _kill_tree(process)
+        self._folders.cleanup()
 
     def add_node(self) -> None:
         """Another machine joins."""
         self._num_added += 1
-        own = f"--node-ip-address=127.0.0.{self._num_added + 2}"
-        self._nodes.append(self._start(f"--address={self.address}", "--num-cpus=1", own))
+        self._nodes.append(self._start(f"127.0.0.{self._num_added + 2}", f"--address={self.address}", "--num-cpus=1"))
 
-    def kill_node(self, number: int = 0) -> None:
-        """A machine dies, with all that runs on it."""
-        _kill_tree(self._nodes.pop(number))
+    def kill_node(self, of: str | None = None) -> bool:
+        """A machine dies, with all that runs on it; whether there was one.
 
-    def kill_worker(self) -> bool:
-        """A process that runs something dies, with its children; whether there was one."""
+        Args:
+            of: None: the one that joined first. Otherwise one that runs something whose name begins so.
+        """
         for node in self._nodes:
-            for process in psutil.Process(node.pid).children(recursive=True):
-                if _name(process).startswith("ray::events"):
-                    for one in (*process.children(recursive=True), process):
-                        _kill(one)
-                    return True
+            if of is None or _running(node, of):
+                self._nodes.remove(node)
+                _kill_tree(node)
+                return True
         return False
 
-    def _start(self, *options: str) -> subprocess.Popen[bytes]:
-        command = [str(RAY), "start", "--block", "--disable-usage-stats"]
-        command += ["--object-store-memory=100000000", *options]
-        environment = {**os.environ, **self._environment, "RAY_AUTH_MODE": "disabled"}
+    def kill_worker(self, of: str) -> bool:
+        """A process that runs something dies, with its children; whether there was one.
+
+        Args:
+            of: how the name of what it runs begins: ``fetch``, or that of a `noisyweb.scale.parts.Work`.
+        """
+        for node in self._nodes:
+            for process in _running(node, of):
+                _kill_all([*process.children(recursive=True), process])
+                return True
+        return False
+
+    @contextlib.contextmanager
+    def ending(self, of: str, limit_s: float = 30) -> Iterator[None]:
+        """Wait at the end of a block until all processes are gone that run something now whose name begins so."""
+        processes = [one for node in self._nodes for one in _running(node, of)]
+        yield
+        end_s = time.monotonic() + limit_s
+        while any(map(_title, processes)):
+            assert time.monotonic() < end_s, "workers go on"
+            time.sleep(0.02)  # between looks
+
+    def _start(self, host: str, *options: str) -> subprocess.Popen[bytes]:
+        command = [str(RAY), "start", "--block", "--disable-usage-stats", f"--node-ip-address={host}", *options]
+        command += ["--object-store-memory=100000000", f"--temp-dir={self._folders.name}/{host.rpartition('.')[2]}"]
+        environment = {**os.environ, **self._environment, **SETTINGS}
         return subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -95,24 +124,37 @@ class RayCluster:
         raise TimeoutError("the head of the Ray cluster does not answer")
 
 
-def _name(process: psutil.Process) -> str:
+def _running(node: subprocess.Popen[bytes], of: str) -> list[psutil.Process]:
+    """The processes of a machine that run something whose name begins so: Ray writes it into their titles."""
+    return [one for one in _tree(node) if _title(one).startswith(f"ray::{of}")]
+
+
+def _title(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
-    except psutil.Error:
+    except psutil.Error:  # it is gone
         return ""
 
 
-def _kill(process: psutil.Process) -> None:
-    with contextlib.suppress(psutil.Error):  # it has ended by itself
-        process.send_signal(signal.SIGKILL)
+def _tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _kill_all(processes: list[psutil.Process]) -> None:
+    """Kill them; nothing runs any more when this returns."""
+    for one in processes:
+        with contextlib.suppress(psutil.Error):  # it has ended by itself
+            one.kill()
+    end_s = time.monotonic() + 10
+    while any(map(_title, processes)) and time.monotonic() < end_s:
+        time.sleep(0.01)  # between looks
 
 
 def _kill_tree(process: subprocess.Popen[bytes]) -> None:
-    try:
-        tree = psutil.Process(process.pid).children(recursive=True)
-    except psutil.Error:
-        tree = []
+    tree = _tree(process)
     process.kill()
-    for one in tree:
-        _kill(one)
+    _kill_all(tree)
     process.wait()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,16 +87,18 @@ def test_a_crawl_loses_nothing_to_kills(cluster: RayCluster, tmp_path: Path) -> 
         for web in webs:
             web.requests.clear()
         kills: list[Callable[[subprocess.Popen[bytes]], object]] = [
-            lambda driver: cluster.kill_worker(),
-            lambda driver: (cluster.add_node(), cluster.kill_node()),
+            lambda driver: cluster.kill_worker("fetch"),
+            lambda driver: cluster.kill_node("fetch") and cluster.add_node(),
             lambda driver: driver.kill(),
         ]
         driver = start(CRAWL, tmp_path / "spread", urls, cluster.address)
         for number, kill in enumerate(kills, 1):
             wanted = 150 * number
             assert any_reaches(webs, wanted), f"no {wanted} images were asked for"
-            kill(driver)
-        driver.wait()
+            end_s = time.monotonic() + 30
+            while kill(driver) is False:  # between two shares
+                assert time.monotonic() < end_s, "nobody fetches"
+        assert driver.wait() == -signal.SIGKILL
         assert ends_well(start(CRAWL, tmp_path / "spread", urls, cluster.address))
         assert tables(tmp_path / "spread") == tables(tmp_path / "alone")
         twice = sum(fetched(webs).values()) - len(fetched(webs))

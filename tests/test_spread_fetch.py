@@ -127,6 +127,7 @@ def test_killed_workers_lose_only_what_was_in_flight(webs: list[HostileWeb], tmp
     with Killing(2, every=9) as engine:
         go(spread, path, engine, replace(CALM, connections=4))
     assert engine.killed >= 4
+    assert 4 <= engine.tally.num_retried <= engine.killed
     assert tables(spread) == tables(alone)
     twice = sum(count - 1 for web in webs for path, count in web.requests.items() if path.startswith("/ok/"))
     assert twice <= engine.killed * 4 * 3, (
@@ -164,6 +165,7 @@ def test_a_url_that_kills_every_worker_is_set_aside(webs: list[HostileWeb], tmp_
     assert failed["url"] == webs[0].url("ok/13")
     assert (failed["reason"], failed["retry"]) == ("set-aside", True)
     assert "SIGKILL" in failed["detail"]
+    assert engine.tally.num_aside == 1
 
 
 def _die(argument: object) -> Iterator[None]:

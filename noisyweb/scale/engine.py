@@ -41,15 +41,36 @@ class Event:
     error: Exception | None = None
 
 
+@dataclass
+class Tally:
+    """What became of all that a run gave to its engine, for one line at its end; kept by whoever submits.
+
+    Attributes:
+        num_done: functions that came to their end.
+        num_retried: failures that were followed by another try.
+        num_aside: items that were given up.
+    """
+
+    num_done: int = 0
+    num_retried: int = 0
+    num_aside: int = 0
+
+    def line(self) -> str:
+        """The line."""
+        return f"{self.num_done:,} shards done, retried {self.num_retried:,}, set aside {self.num_aside:,}"
+
+
 class Engine(Protocol):
     """Runs functions; use it as a context manager.
 
     Attributes:
         name: as the user chose it.
         num_workers: functions that run at once.
+        tally: of this run.
     """
 
     name: str
+    tally: Tally
 
     @property
     def num_workers(self) -> int: ...
@@ -61,7 +82,13 @@ class Engine(Protocol):
     ) -> None: ...
 
     def submit(self, key: str, function: Function, argument: Any) -> None:
-        """Start a function, or queue it while all workers are busy. A key that failed or is done may come again."""
+        """Start a function, or queue it while all workers are busy.
+
+        Args:
+            key: of its events; one that failed or is done may come again. What stands before a slash is what the engine
+                calls the function where it shows what runs.
+            function, argument: what is run.
+        """
         ...
 
     def wait(self, timeout_s: float | None = None) -> Event | None:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from noisyweb.errors import NoisywebError
-from noisyweb.scale.engine import DONE, FAILED, ITEM, Event, Function
+from noisyweb.scale.engine import DONE, FAILED, ITEM, Event, Function, Tally
 
 _END = "end"
 
@@ -29,6 +29,7 @@ class LocalEngine:
 
     def __init__(self, workers: int | None = None) -> None:
         self.num_workers = workers or os.cpu_count() or 1
+        self.tally = Tally()
         self._queue: deque[tuple[str, Function, Any]] = deque()
         self._idle: list[_Worker] = []
         self._busy: dict[Connection, _Worker] = {}

@@ -71,12 +71,10 @@ class Done:
     Attributes:
         parts: the files of all shards, in the order of their keys.
         aside: items given up, and why.
-        num_retried: failures that were followed by another try.
     """
 
     parts: list[Place] = field(default_factory=list)
     aside: list[tuple[Any, str]] = field(default_factory=list)
-    num_retried: int = 0
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows, a batch at a time, in the order of the parts."""
@@ -152,17 +150,20 @@ class _Run:
             event = self._engine.wait(None) if self._running else None
             if event is not None and event.kind == DONE:
                 self._num_lost = 0
-                self._there.add(f"{event.key}{PART}")
-                num_items += self._end(self._running.pop(event.key))
+                self._engine.tally.num_done += 1
+                shard = self._running.pop(event.key)
+                self._there.add(f"{shard.key}{PART}")
+                num_items += self._end(shard)
                 yield num_items
             elif event is not None and event.kind == FAILED:
                 self._failed(self._running.pop(event.key), event.reason, event.is_own, event.error)
         self._collect()
 
     def _start(self, shard: Shard) -> None:
-        self._running[shard.key] = shard
+        key = f"{self._work.name}/{shard.key}"
+        self._running[key] = shard
         part = self._home / f"{shard.key}{PART}"
-        self._engine.submit(shard.key, _make_part, (self._work, list(shard.items), part))
+        self._engine.submit(key, _make_part, (self._work, list(shard.items), part))
 
     def _is_there(self, shard: Shard) -> bool:
         return f"{shard.key}{PART}" in self._there or f"{shard.key}{ASIDE}" in self._there
@@ -180,7 +181,6 @@ class _Run:
         if isinstance(error, NoisywebError) and (failures == TRIES or not isinstance(error, RemoteError)):
             raise error  # a full disk, say: no fault of the items
         if failures < TRIES:
-            self.done.num_retried += 1
             self._again.append(shard)
         elif len(shard.items) > 1:
             write_whole(self._home / f"{shard.key}{CUT}", b"")
@@ -189,6 +189,8 @@ class _Run:
             write_whole(self._home / f"{shard.key}{ASIDE}", reason.encode())
             self._there.add(f"{shard.key}{ASIDE}")
             self._end(shard)
+            return
+        self._engine.tally.num_retried += 1
 
     def _collect(self) -> None:
         for key in sorted(self._ends):
@@ -197,6 +199,7 @@ class _Run:
                 self.done.aside.append((self._ends[key].items[0], reason))
             else:
                 self.done.parts.append(self._home / f"{key}{PART}")
+        self._engine.tally.num_aside += len(self.done.aside)
 
 
 def _halves(shard: Shard) -> list[Shard]:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from noisyweb import __version__
 from noisyweb.errors import MissingExtraError, SourceError
-from noisyweb.scale.engine import DONE, FAILED, Event, Function
+from noisyweb.scale.engine import DONE, FAILED, Event, Function, Tally
 from noisyweb.scale.local import events
 
 ANSWER_S = 15.0
@@ -45,6 +45,7 @@ class RayEngine:
         except ImportError as error:
             raise MissingExtraError("ray", "ray", "--engine ray") from error
         self._ray: Any = ray  # its types do not know streams
+        self.tally = Tally()
         self._address, self._workers = address, workers
         self._queue: deque[tuple[str, Function, Any]] = deque()
         self._running: dict[Any, str] = {}
@@ -67,6 +68,7 @@ class RayEngine:
             if isinstance(error.__cause__, self._ray.exceptions.AuthenticationError):
                 todo = "it asks for a token: set RAY_AUTH_MODE=token, with the token in ~/.ray/auth_token"
             raise SourceError(f"Ray cluster {address}: {_line(error)}; {todo}") from error
+        _print_of_dead_workers(self._ray, False)
         there = self._ray.cluster_resources().get("CPU", 1)
         share = min(1.0, round(there / self._workers, 3)) if self._workers else 1
         options = {"num_returns": "streaming", "max_retries": 0, "num_cpus": share, "scheduling_strategy": "SPREAD"}
@@ -81,6 +83,7 @@ class RayEngine:
             self._ray.cancel(stream, force=True)
         self._running, self._turns = {}, deque()
         self._ray.shutdown()
+        _print_of_dead_workers(self._ray, True)
 
     @property
     def num_workers(self) -> int:
@@ -114,11 +117,13 @@ class RayEngine:
         """See `noisyweb.scale.engine.Engine`."""
         strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         errors, found = self._ray.exceptions, []
+        gone = (errors.TaskUnschedulableError, errors.WorkerCrashedError, errors.NodeDiedError)
+        probes = []
         for node in self._nodes():
             options = {"num_cpus": 0, "scheduling_strategy": strategy(node["NodeID"], soft=False)}
             probe = self._ray.remote(max_retries=0, **options)(_probe).remote(function, argument)
-            where = f"Ray node {node['NodeManagerAddress']}"
-            gone = (errors.TaskUnschedulableError, errors.WorkerCrashedError, errors.NodeDiedError)
+            probes.append((f"Ray node {node['NodeManagerAddress']}", probe))
+        for where, probe in probes:
             try:
                 version, kind, value, reason = self._ray.get(probe, timeout=120)
             except gone:  # it has died since
@@ -141,7 +146,7 @@ class RayEngine:
     def _fill(self) -> None:
         while self._queue and len(self._running) < self.num_workers:
             key, function, argument = self._queue.popleft()
-            stream = self._function.remote(function, argument)
+            stream = self._function.options(name=key.partition("/")[0]).remote(function, argument)
             self._running[stream] = key
             self._turns.append(stream)
 
@@ -186,6 +191,14 @@ def _check_answers(address: str) -> None:
             f"Ray cluster {address}: nothing answers there ({error}); start one with `ray start --head`, or check "
             "--address"
         ) from error
+
+
+def _print_of_dead_workers(ray: Any, is_wanted: bool) -> None:
+    """Whether Ray prints a paragraph to standard output for each dead worker: each is an event here, and told there.
+
+    ``log_to_driver`` does not reach it and there is no public switch; its own debugger uses this one.
+    """
+    ray._private.worker._worker_logs_enabled = is_wanted
 
 
 def _probe(function: Function, argument: Any) -> tuple[str, str, Any, str]:
