@@ -62,6 +62,8 @@ finally:
 """
 
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "training"
 
 
