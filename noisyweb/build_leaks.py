@@ -11,8 +11,9 @@ import numpy.typing as npt
 from noisyweb.decode import pillow_in_bounds
 from noisyweb.dedup import DEFAULT_RADIUS
 from noisyweb.dedup_clean import ids_digest, loader
+from noisyweb.described import Described
 from noisyweb.errors import LeakError
-from noisyweb.hashes import Described, describe_now
+from noisyweb.hashes import describe_now
 from noisyweb.imageset import ImageSet
 from noisyweb.leaks import find_leaks
 from noisyweb.manifest import image_id

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from noisyweb.hamming import neighbours
+from noisyweb.packed_views import PackedViews
 from noisyweb.views import MIDDLE, NUM_TARGETS, PROBES, STRIPPED, WHOLE, Views, targets
 
 VIEW_RADIUS = 8
@@ -55,23 +56,22 @@ class Index:
     @classmethod
     def of(cls, all_views: Sequence[Views | None]) -> Index:
         """Of the views of N images; those without take part in nothing."""
-        there = [(row, one) for row, one in enumerate(all_views) if one is not None]
-        probes = _joined([(row, one.probes) for row, one in there])
-        return cls(*probes, *_joined([(row, one.targets) for row, one in there]))
+        return cls.of_packed(PackedViews.of(all_views))
 
     @classmethod
-    def of_arrays(cls, faces: Places, probes: npt.NDArray[np.uint64], all_targets: npt.NDArray[np.uint64]) -> Index:
-        """Of the views of N images side by side, and how many faces each image has."""
+    def of_packed(cls, views: PackedViews, rows: Places | None = None) -> Index:
+        """Of the views of N images side by side, which are images ``rows``; None: 0 to N - 1."""
         sides = []
+        rows = np.arange(len(views.faces)) if rows is None else rows
         for each in (len(PROBES), NUM_TARGETS):
-            counts = faces.astype(np.int64) * each
+            counts = views.faces.astype(np.int64) * each
             starts = np.repeat(np.cumsum(counts) - counts, counts)
-            views = (np.arange(len(starts)) - starts).astype(np.int16)
-            sides.append((np.repeat(np.arange(len(faces), dtype=np.int32), counts), views))
-        return cls(probes, *sides[0], all_targets, *sides[1])
+            numbers = (np.arange(len(starts)) - starts).astype(np.int16)
+            sides.append((np.repeat(rows.astype(np.int32), counts), numbers))
+        return cls(views.probes, *sides[0], views.targets, *sides[1])
 
     def part(self, start: int, stop: int) -> Index:
-        """That of the images from row ``start`` to before ``stop``, which keep their rows."""
+        """That of the images from row ``start`` to before ``stop``, which keep their rows; they must ascend."""
         ours = slice(*np.searchsorted(self.probe_rows, (start, stop)).tolist())
         theirs = slice(*np.searchsorted(self.target_rows, (start, stop)).tolist())
         return Index(
@@ -82,14 +82,6 @@ class Index:
             self.target_rows[theirs],
             self.target_views[theirs],
         )
-
-
-def _joined(parts: list[tuple[int, npt.NDArray[np.uint64]]]) -> tuple[npt.NDArray[np.uint64], Places, Places]:
-    if not parts:
-        return np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int16)
-    rows = np.repeat(np.array([row for row, _ in parts], np.int32), [len(part) for _, part in parts])
-    views = np.concatenate([np.arange(len(part), dtype=np.int16) for _, part in parts])
-    return np.concatenate([part for _, part in parts]), rows, views
 
 
 def candidates(left: Index, right: Index | None, radius: int = VIEW_RADIUS, most: int = 1) -> Candidates:

@@ -14,38 +14,29 @@ picture. Drawn cars are more alike than photographs. Other copies are found by t
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from noisyweb.decode import pillow_in_bounds
-from noisyweb.dedup_clean import CleanImages, clean_images, ids_digest, loader
+from noisyweb.dedup_clean import CleanImages, clean_images
+from noisyweb.dedup_dropped import Dropped
 from noisyweb.dedup_groups import group
-from noisyweb.dedup_order import Key, best_first, check_policy
+from noisyweb.dedup_order import best_first, check_policy
 from noisyweb.dedup_record import DedupRecord, read_record, write_record
 from noisyweb.dedup_report import DedupReport
+from noisyweb.described import Described
 from noisyweb.embedding import Embedding
 from noisyweb.errors import SourceError, UnknownNameError
-from noisyweb.hashes import (
-    TABLES,
-    Described,
-    Known,
-    describe_new,
-    described,
-    embed_new,
-    known_hashes,
-    known_vectors,
-    known_views,
-    stored,
-)
+from noisyweb.hashes import TABLES, describe_new, embed_new, known_looks, known_vectors, stored, undescribed
+from noisyweb.image_ids import Ids, Texts, digest_of, find, ids_of, unique
 from noisyweb.imageset import ImageSet
-from noisyweb.leaks import Found, Nearest, find_leaks, nearest
+from noisyweb.leaks import Nearest, leaks_among
 from noisyweb.progress import Progress, silent
-from noisyweb.proof import Load
-from noisyweb.schemas import CLEAN_DUPLICATES, DUPLICATES
+from noisyweb.proof import Match
+from noisyweb.schemas import CLEAN_DUPLICATES
 from noisyweb.stages import ByEmbedding, ByViews, Stage
 from noisyweb.workspace import Workspace
 
@@ -54,9 +45,6 @@ if TYPE_CHECKING:
     from noisyweb.scale.spread_dedup import Sizes, Spread
 
 DEFAULT_RADIUS = 32
-
-Row = dict[str, Any]
-Dropped = dict[Key, Row]
 
 
 def dedup(
@@ -109,69 +97,80 @@ def dedup(
     with workspace.locked(), pillow_in_bounds():
         options: dict[str, Any] = {"with_views": views, "processes": processes, "progress": progress}
         check_policy(keep)
-        web_ids = sorted({i for i in workspace.fold("images")["image_id"].to_pylist() if i is not None})
+        pieces = [_present(batch) for batch in workspace.scan("images", ["image_id"])]
+        num_fetched, web_ids = sum(map(len, pieces)), unique(pieces)
+        del pieces
         clean = {
             against: clean_images(workspace, images, against, method, **options)
             for against, images in (("validation", validation), ("train", train))
             if images is not None
         }
         if spread is None:
-            describe_new(workspace, stored(workspace, web_ids), method, **options)
+            new = undescribed(workspace, web_ids, method, views)
+            describe_new(workspace, stored(workspace, new), method, num_images=len(new), **options)
         else:
             spread.describe(web_ids, method, views)
-        keys = best_first(workspace, keep)
-        known, seen = known_hashes(workspace, method), known_views(workspace) if views else {}
-
-        def compared(ids: list[str], load: Load | None = None) -> Described:
-            return described(ids, known, seen, load or workspace.load, is_stored=load is None)
-
-        dropped: Dropped = {}
-        _unreadable(keys, known, dropped)
-        _earlier_leaks(workspace, keys, dropped, clean)
-        there = {against: compared(one.ids, loader(one.images, one.rows())) for against, one in clean.items()}
+        web = known_looks(workspace, web_ids, method, with_views=views)
+        there = {
+            against: known_looks(workspace, one.ids, method, with_views=views, load=one.load).looks.all()
+            for against, one in clean.items()
+        }
+        dropped = Dropped(web_ids, best_first(workspace, web_ids, keep))
+        dropped.earlier_leaks(workspace, clean)
+        dropped.unreadable(web.is_readable)
         stages: list[Stage] = []
         if views:
             stages.append(spread.by_views(radius) if spread else ByViews(radius))
         if embedding is not None:
-            web = compared(web_ids)
-            if spread is not None:
-                spread.embed(web.ids, embedding)
-            for one in there.values() if spread else (web, *there.values()):
-                embed_new(workspace, one.ids, one.load, embedding, progress)
-            vectors = known_vectors(workspace, embedding.name)
-            by_embedding = spread.by_embedding if spread else ByEmbedding
-            stages.append(by_embedding(vectors, embedding.min_cosine))
-        near = spread.nearest if spread else nearest
+            stages.append(_by_embedding(workspace, web.looks.all(), there.values(), embedding, spread, progress))
+        near = spread.nearest if spread else None
         for against, one in there.items():
-            left = [image_id for image_id, label in keys if (image_id, label) not in dropped]
-            found = find_leaks(compared(left), one, radius, stages, progress, near)
-            _drop_leaks(keys, against, set(clean[against].ids), found, dropped)
-        left = [key[0] for key in keys if key not in dropped]
-        groups = group(compared(left), radius, stages, progress, spread.nearest_kept if spread else None)
-        _drop_copies(keys, groups, dropped)
-        rows = [dropped[key] for key in sorted(dropped, key=lambda key: (key[1], key[0]))]
+            left = web.looks.described(dropped.left())
+            found = leaks_among(left, one, radius, stages, progress, near)
+            dropped.leaks(against, clean[against].ids, left, found, one)
+        left = web.looks.described(dropped.left())
+        dropped.copies(left, group(left, radius, stages, progress, spread.nearest_kept if spread else None))
         num_clean_leaks = None
         if len(clean) == 2:
             num_clean_leaks = _clean_leaks(workspace, clean, there, radius, stages, progress, near)
-        workspace.write("duplicates", pa.Table.from_pylist(rows, schema=DUPLICATES))
+        workspace.write_batches("duplicates", dropped.batches())
         earlier = read_record(workspace.folder)
         dataset = dataset or (earlier.dataset if earlier else "")
-        digests = {against: one.digest() for against, one in clean.items()}
-        record = DedupRecord(method, radius, views, keep, dataset, ids_digest(web_ids), digests)
+        digests = {against: digest_of(one.ids) for against, one in clean.items()}
+        record = DedupRecord(method, radius, views, keep, dataset, digest_of(web_ids), digests)
         write_record(workspace.folder, record)
         if spread is not None:
             spread.forget()
-        num_fetched = sum(image_id is not None for image_id in workspace.read("images")["image_id"].to_pylist())
     return DedupReport(
         num_fetched=num_fetched,
-        num_questions=len(keys),
-        num_flat=sum(known[image_id][1] for image_id in web_ids),
-        num_kept=len(keys) - len(rows),
+        num_questions=dropped.num_questions,
+        num_flat=int(web.is_flat.sum()),
+        num_kept=dropped.num_questions - len(dropped),
         radius=radius,
-        num_dropped=Counter((row["against"], row["kind"]) for row in rows),
+        num_dropped=dropped.counts(),
         num_clean_leaks=num_clean_leaks,
         aside=spread.aside if spread else (),
     )
+
+
+def _present(batch: pa.RecordBatch) -> Ids:
+    return ids_of(batch["image_id"].drop_null())
+
+
+def _by_embedding(
+    workspace: Workspace,
+    web: Described,
+    clean: Iterable[Described],
+    embedding: Embedding,
+    spread: Spread | None,
+    progress: Progress,
+) -> Stage:
+    if spread is not None:
+        spread.embed(web, embedding)
+    for one in clean if spread else (web, *clean):
+        embed_new(workspace, one, embedding, progress)
+    vectors = known_vectors(workspace, embedding.name)
+    return (spread.by_embedding if spread else ByEmbedding)(vectors, embedding.min_cosine)
 
 
 def _spread(
@@ -187,47 +186,6 @@ def _spread(
     return Spread(engine, workspace, sizes or Sizes(), progress)
 
 
-def _unreadable(keys: list[Key], known: Known, dropped: Dropped) -> None:
-    for key in keys:
-        if known[key[0]][0] is None:
-            dropped[key] = _row(key, key[0], key[1], "unreadable", None, None, "web")
-
-
-def _earlier_leaks(workspace: Workspace, keys: list[Key], dropped: Dropped, renewed: Mapping[str, object]) -> None:
-    there = set(keys)
-    for row in workspace.fold("duplicates").to_pylist():
-        key = (row["image_id"], row["label"])
-        if row["against"] != "web" and row["against"] not in renewed and key in there:
-            dropped[key] = row
-
-
-def _drop_leaks(keys: list[Key], against: str, clean: set[str], found: Mapping[str, Found], dropped: Dropped) -> None:
-    """Drop web images that are clean ones, by their bytes or by their looks."""
-    for key in keys:
-        if key in dropped:
-            continue
-        if key[0] in clean:
-            dropped[key] = _row(key, key[0], None, "exact", 0, None, against)
-        elif one := found.get(key[0]):
-            match = one.match
-            dropped[key] = _row(key, one.image_id, None, match.kind, match.distance, match.agreement, against)
-
-
-def _drop_copies(keys: list[Key], groups: Mapping[str, Found], dropped: Dropped) -> None:
-    """Drop copies among the web images that are left, and further classes of the same bytes."""
-    left = [key for key in keys if key not in dropped]
-    first_label: dict[str, int] = {}
-    for image_id, label in left:
-        first_label.setdefault(image_id, label)
-    for key in left:
-        image_id, label = key
-        if one := groups.get(image_id):
-            match, kept_label = one.match, first_label[one.image_id]
-            dropped[key] = _row(key, one.image_id, kept_label, match.kind, match.distance, match.agreement, "web")
-        elif first_label[image_id] != label:
-            dropped[key] = _row(key, image_id, first_label[image_id], "exact", 0, None, "web")
-
-
 def _clean_leaks(
     workspace: Workspace,
     clean: Mapping[str, CleanImages],
@@ -235,41 +193,31 @@ def _clean_leaks(
     radius: int,
     stages: list[Stage],
     progress: Progress,
-    near: Nearest,
+    near: Nearest | None,
 ) -> int:
     """Clean train images that are also validation images: a table of their own, since clean sets are the user's."""
-    names = {against: (one.images.names, one.rows()) for against, one in clean.items()}
-    found = find_leaks(there["train"], there["validation"], radius, stages, progress, near)
-    same = set(clean["train"].ids) & set(clean["validation"].ids)
+    ours, theirs = clean["train"], clean["validation"]
+    copied = leaks_among(there["train"], there["validation"], radius, stages, progress, near)
+    found = dict(zip(there["train"].rows.tolist(), range(len(there["train"])), strict=True))
+    same = find(theirs.ids, ours.ids)
     rows = []
-    for image_id in sorted(same | set(found)):
-        one = None if image_id in same else found[image_id]
-        other = image_id if one is None else one.image_id
+    for row, (train_id, other) in enumerate(zip(Texts(ours.ids), same.tolist(), strict=True)):
+        match = Match("exact", 0)
+        if other < 0:
+            place = found.get(row, -1)
+            if place < 0 or not copied.is_copy[place]:
+                continue
+            other, match = int(there["validation"].rows[copied.others[place]]), copied.match(place)
         rows.append(
             {
-                "train_id": image_id,
-                "train_name": names["train"][0][names["train"][1][image_id]],
-                "validation_id": other,
-                "validation_name": names["validation"][0][names["validation"][1][other]],
-                "kind": one.match.kind if one else "exact",
-                "distance": one.match.distance if one else 0,
-                "agreement": one.match.agreement if one else None,
+                "train_id": train_id,
+                "train_name": ours.name(row),
+                "validation_id": Texts(theirs.ids)[other],
+                "validation_name": theirs.name(other),
+                "kind": match.kind,
+                "distance": match.distance,
+                "agreement": match.agreement,
             }
         )
     workspace.write("clean_duplicates", pa.Table.from_pylist(rows, schema=CLEAN_DUPLICATES))
     return len(rows)
-
-
-def _row(
-    key: Key, kept_id: str, kept_label: int | None, kind: str, distance: int | None, agrees: float | None, against: str
-) -> Row:
-    return {
-        "image_id": key[0],
-        "label": key[1],
-        "kept_id": kept_id,
-        "kept_label": kept_label,
-        "kind": kind,
-        "distance": distance,
-        "agreement": agrees,
-        "against": against,
-    }

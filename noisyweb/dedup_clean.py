@@ -6,49 +6,55 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from noisyweb.errors import SourceError
 from noisyweb.hashes import describe_new
+from noisyweb.image_ids import NONE, Ids, Ints, find, ids_of
 from noisyweb.imageset import ImageSet
 from noisyweb.progress import Progress
 from noisyweb.proof import Load
 from noisyweb.workspace import Workspace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CleanImages:
     """A clean set as dedup sees it.
 
     Attributes:
         images: the set.
-        ids: the image id of each of its rows.
+        ids: of its different images, ascending.
+        rows: for each of these the first row of the set that has it.
     """
 
     images: ImageSet
-    ids: list[str]
+    ids: Ids
+    rows: Ints
 
-    def rows(self) -> dict[str, int]:
-        """A row for each image id, the first where there are several."""
-        return {image_id: row for row, image_id in reversed(list(enumerate(self.ids)))}
+    def load(self, texts: Sequence[str]) -> Iterator[bytes | None]:
+        """Images by the texts of their ids."""
+        return _in_order(self.images, self.rows[find(self.ids, ids_of(texts))])
 
-    def digest(self) -> str:
-        """SHA-256 over the ids, sorted: which images they are."""
-        return ids_digest(self.ids)
+    def name(self, place: int) -> str:
+        """What the set calls the image that stands at a place of `ids`."""
+        return self.images.names[int(self.rows[place])]
 
 
 def ids_digest(ids: list[str]) -> str:
-    """SHA-256 over different image ids, sorted."""
+    """SHA-256 over different image ids, sorted; `noisyweb.image_ids.digest_of` is the same of a column."""
     return hashlib.sha256("\n".join(sorted(set(ids))).encode()).hexdigest()
 
 
 def loader(images: ImageSet, rows: Mapping[str, int]) -> Load:
-    """Loads images of a set by their ids, in the set's own order, since sources read forwards fastest."""
+    """Loads images of a set by their ids."""
+    return lambda ids: _in_order(images, np.array([rows[image_id] for image_id in ids], np.int64))
 
-    def load(ids: Sequence[str]) -> Iterator[bytes | None]:
-        order = sorted(range(len(ids)), key=lambda place: rows[ids[place]])
-        loaded = dict(zip(order, images.load([rows[ids[place]] for place in order]), strict=True))
-        return (loaded[place] for place in range(len(ids)))
 
-    return load
+def _in_order(images: ImageSet, rows: Ints) -> Iterator[bytes | None]:
+    """Rows of a set, loaded in the set's own order, since sources read forwards fastest."""
+    order = np.argsort(rows, kind="stable").tolist()
+    loaded = dict(zip(order, images.load(rows[order].tolist()), strict=True))
+    return (loaded[place] for place in range(len(rows)))
 
 
 def by_id(sets: Iterable[ImageSet]) -> dict[str, Callable[[], bytes | None]]:
@@ -87,7 +93,7 @@ def clean_images(
     Raises:
         SourceError: an image has no bytes, so that nobody can say whether it leaks.
     """
-    ids: list[str] = []
+    pieces: list[bytes] = []
 
     def read() -> Iterator[tuple[str, bytes]]:
         for index, data in enumerate(images.load(range(len(images)))):
@@ -95,9 +101,11 @@ def clean_images(
                 raise SourceError(
                     f"clean {against} image {images.names[index]!r} has no bytes; leaks cannot be looked for without"
                 )
-            ids.append(hashlib.sha256(data).hexdigest())
-            yield ids[-1], data
+            digest = hashlib.sha256(data)
+            pieces.append(digest.digest())
+            yield digest.hexdigest(), data
             progress(f"read {against}", index + 1, len(images))
 
     describe_new(workspace, read(), method, with_views=with_views, processes=processes, progress=progress)
-    return CleanImages(images, ids)
+    ids, rows = np.unique(np.frombuffer(b"".join(pieces), NONE.dtype), return_index=True)
+    return CleanImages(images, ids, rows)

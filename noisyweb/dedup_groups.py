@@ -1,17 +1,19 @@
-"""Grouping copies without chaining: every dropped image is itself a copy of the one that stays in its place."""
+"""Grouping copies without chaining: every dropped image is itself a copy of the one that stays in its place.
+
+Images are known by their places in the order in which they are kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from noisyweb.copied import Copied
+from noisyweb.described import Described
 from noisyweb.hamming import neighbours
-from noisyweb.hamming_chunks import Hashes
-from noisyweb.hashes import Described
-from noisyweb.leaks import Found
+from noisyweb.hamming_chunks import Hashes, Ints
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Match
 from noisyweb.stages import Stage
@@ -23,10 +25,12 @@ MAX_PAIRS = 20_000_000
 Rows = npt.NDArray[np.int64]
 
 
-class NearestKept(Protocol):
-    """As `nearest_kept`."""
+Given = tuple[Ints, Ints, npt.NDArray[np.int32]]
+"""Rows that are not kept, ascending; for each the nearest kept row before it, and how far it is in bits."""
 
-    def __call__(self, hashes: Hashes, radius: int, *, progress: Progress) -> dict[int, tuple[int, int]]: ...
+
+NearestKept = Callable[[Described, int, Progress], Given]
+"""As `nearest_kept` of the hashes of some images."""
 
 
 def group(
@@ -35,7 +39,7 @@ def group(
     stages: Sequence[Stage],
     progress: Progress = silent,
     near: NearestKept | None = None,
-) -> dict[str, Found]:
+) -> Copied:
     """Give each copy the image that stays in its place; all others stay.
 
     Near copies are grouped first, by the hash. Then those that stay go through each stage. Where one of them goes, the
@@ -49,33 +53,38 @@ def group(
         progress: told how far it is.
         near: how near copies are grouped; None: by `nearest_kept`.
     """
-    given: dict[str, Found] = {}
-    near = near or nearest_kept
-
-    def left() -> Described:
-        return images.part([image_id for image_id in images.ids if image_id not in given])
-
+    given = Copied(len(images))
     is_done = False
     while not is_done:
         is_done = True
-        pool = left()
-        for row, (distance, kept) in near(pool.hashes, radius, progress=progress).items():
-            given[pool.ids[row]] = Found(pool.ids[kept], Match("near", distance))
+        pool = np.flatnonzero(~given.is_copy)
+        rows, kept, distances = (near or _near)(images.part(pool), radius, progress)
+        given.near(pool[rows], pool[kept], distances)
         for stage in stages:
-            gone = _copies(left(), stage, progress)
-            given.update(gone)
-            orphans = [image_id for image_id in images.ids if image_id in given and given[image_id].image_id in gone]
-            for image_id in orphans:
-                one = _adopted(gone[given[image_id].image_id].image_id, image_id, images, radius, stages)
-                if one is not None:
-                    given[image_id] = one
+            left = np.flatnonzero(~given.is_copy)
+            gone = {
+                int(left[j]): (int(left[i]), match)
+                for j, (i, match) in _copies(images.part(left), stage, progress).items()
+            }
+            for place, (other, match) in gone.items():
+                given.set(place, other, match)
+            orphans = np.flatnonzero(np.isin(given.others, np.fromiter(gone, np.int64, len(gone))))
+            heirs = [gone[place][0] for place in given.others[orphans].tolist()]
+            adopted = _adopted(orphans, np.array(heirs, np.int64), images, radius, stages)
+            for orphan, heir, how in zip(orphans.tolist(), heirs, adopted, strict=True):
+                if how is not None:
+                    given.set(orphan, heir, how)
                 else:
-                    del given[image_id]
+                    given.clear(orphan)
                     is_done = False  # it may be a copy of others that stay
     return given
 
 
-def _copies(images: Described, stage: Stage, progress: Progress) -> dict[str, Found]:
+def _near(images: Described, radius: int, progress: Progress) -> Given:
+    return nearest_kept(images.hashes, radius, progress=progress)
+
+
+def _copies(images: Described, stage: Stage, progress: Progress) -> dict[int, tuple[int, Match]]:
     """Copies by one stage; each goes for the nearest kept one."""
     pairs = stage.pairs(images, None, progress)
     others: dict[int, dict[int, Match]] = {}
@@ -92,24 +101,40 @@ def _copies(images: Described, stage: Stage, progress: Progress) -> dict[str, Fo
     for j, (kept, _) in gone.items():
         staying = sorted({kept} | {i for i in others[j] if i not in gone})
         linked |= {(b, a) for n, b in enumerate(staying) for a in staying[:n]}
+    closely = _Closely(images, [place for pair in linked for place in pair])
     for b, a in sorted(linked):
-        if a not in gone and b not in gone:
-            found = stage.closely(images.part([images.ids[a]]), images.part([images.ids[b]]))
-            if found:
-                gone[b] = (a, found[0, 0])
-    return {images.ids[j]: Found(images.ids[i], match) for j, (i, match) in gone.items()}
+        if a not in gone and b not in gone and (found := closely.match(stage, a, b)) is not None:
+            gone[b] = (a, found)
+    return gone
 
 
-def _adopted(kept_id: str, image_id: str, images: Described, radius: int, stages: Sequence[Stage]) -> Found | None:
-    """How an image whose representative has gone is a copy of the one that took its place; None: it is not."""
-    kept, orphan = images.part([kept_id]), images.part([image_id])
-    distance = int(np.bitwise_count(kept.hashes ^ orphan.hashes).sum())
-    if distance <= radius:
-        return Found(kept_id, Match("near", distance))
-    for stage in stages:
-        for match in stage.closely(kept, orphan).values():
-            return Found(kept_id, match)
-    return None
+def _adopted(
+    orphans: Ints, heirs: Ints, images: Described, radius: int, stages: Sequence[Stage]
+) -> Iterator[Match | None]:
+    """How images whose representatives have gone are copies of those that took their places; None: not at all."""
+    hashes = images.looks.hashes
+    far = np.bitwise_count(hashes[images.rows[orphans]] ^ hashes[images.rows[heirs]]).sum(axis=1, dtype=np.int64)
+    is_far = far > radius
+    closely = _Closely(images, [*orphans[is_far].tolist(), *heirs[is_far].tolist()])
+    for orphan, heir, distance in zip(orphans.tolist(), heirs.tolist(), far.tolist(), strict=True):
+        if distance <= radius:
+            yield Match("near", distance)
+        else:
+            found = (closely.match(stage, heir, orphan) for stage in stages)
+            yield next((match for match in found if match is not None), None)
+
+
+class _Closely:
+    """A few images that are looked at with more care, a pair at a time; their views are fetched once, if at all."""
+
+    def __init__(self, images: Described, places: Iterable[int]) -> None:
+        wanted = sorted(set(places))
+        self._row = {place: row for row, place in enumerate(wanted)}
+        self._images = images.part(wanted).held() if wanted else images
+
+    def match(self, stage: Stage, kept: int, other: int) -> Match | None:
+        found = stage.closely(*(self._images.part([self._row[place]]) for place in (kept, other)))
+        return next(iter(found.values()), None)
 
 
 def nearest_kept(
@@ -119,7 +144,7 @@ def nearest_kept(
     first_block: int = FIRST_BLOCK,
     max_pairs: int = MAX_PAIRS,
     progress: Progress = silent,
-) -> dict[int, tuple[int, int]]:
+) -> Given:
     """Take images best first; keep one that no kept image is near, else give it the nearest kept one.
 
     Blocks double: of each, what no kept image is near is compared with itself. Kept images lie further apart than the
@@ -133,8 +158,8 @@ def nearest_kept(
         progress: told how many are done.
 
     Returns:
-        For each row that is not kept: its distance in bits to the nearest kept row before it, and that row
-        (the best one where several are as near).
+        For each row that is not kept the nearest kept row before it (the best one where several are as near), and the
+        distance.
     """
     is_kept = np.zeros(len(hashes), bool)
     start, size = 0, first_block
@@ -177,16 +202,15 @@ def keep_first(size: int, pairs: Rows) -> npt.NDArray[np.bool_]:
     return is_kept
 
 
-def _nearest(hashes: Hashes, is_kept: npt.NDArray[np.bool_], radius: int) -> dict[int, tuple[int, int]]:
+def _nearest(hashes: Hashes, is_kept: npt.NDArray[np.bool_], radius: int) -> Given:
     """For each row that is not kept, the nearest kept row before it."""
     kept, others = np.flatnonzero(is_kept), np.flatnonzero(~is_kept)
-    given: dict[int, tuple[int, int]] = {}
+    best = np.full(len(others), np.iinfo(np.int64).max)
     for i, j, distance in neighbours(hashes[others], hashes[kept], radius):
-        for row, other, far in _rows(others[i], kept[j], distance):
-            if other < row:
-                given[row] = min((far, other), given.get(row, (far, other)))
-    return given
+        is_before = kept[j] < others[i]
+        codes = distance[is_before].astype(np.int64) << _SHIFT | kept[j[is_before]]
+        np.minimum.at(best, i[is_before], codes)
+    return others, best & (1 << _SHIFT) - 1, (best >> _SHIFT).astype(np.int32)
 
 
-def _rows(*columns: npt.NDArray[np.integer]) -> Sequence[tuple[int, ...]]:
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+_SHIFT = 48

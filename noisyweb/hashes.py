@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import tee
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from noisyweb.described import Described, Looks
 from noisyweb.embedding import Embedding, Vectors, embed, from_bytes, to_bytes
 from noisyweb.hamming_chunks import Hashes
+from noisyweb.image_ids import Ids, IdSet, find, ids_of, text_of, unique
+from noisyweb.packed_views import SCAN_ROWS, HeldViews, PackedViews, StoredViews, faces_of_columns
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Load
-from noisyweb.views import NUM_TARGETS, PROBES, Views
 from noisyweb.workers import Job, Picture, describe_all
 from noisyweb.workspace import Workspace
 
@@ -28,34 +32,33 @@ Known = dict[str, tuple[bytes | None, bool]]
 """Hashes by image id: the hash (None: unreadable) and whether the image is flat."""
 
 
-@dataclass(frozen=True)
-class Described:
-    """Images that are to be compared with others.
+def described_ids(workspace: Workspace, method: str, with_views: bool) -> tuple[Iterator[Ids], Iterator[Ids]]:
+    """The images whose hash is in a workspace, and those whose views are, some at a time, as their tables have them.
 
-    Attributes:
-        ids: N image ids, each once, none of them flat or unreadable.
-        hashes: shape (N, 4).
-        views: N views; all None where copies are looked for by the hash alone.
-        load: gives the images' bytes.
-        is_stored: whether they are in the workspace's store, where workers elsewhere find them too.
+    Views of a version with other views do not count; where none are wanted there are none.
     """
 
-    ids: list[str]
-    hashes: Hashes
-    views: list[Views | None]
-    load: Load
-    is_stored: bool = False
+    def hashed() -> Iterator[Ids]:
+        for batch in workspace.scan(TABLES[method], ["image_id"]):
+            yield ids_of(batch["image_id"])
 
-    def part(self, ids: Sequence[str]) -> Described:
-        """Some of them, in the order asked for; ids that are not among them are left out."""
-        rows = [self._places[image_id] for image_id in ids if image_id in self._places]
-        views = [self.views[row] for row in rows]
-        return Described([self.ids[row] for row in rows], self.hashes[rows], views, self.load, self.is_stored)
+    def viewed() -> Iterator[Ids]:
+        for batch in workspace.scan("views", ["image_id", "probes", "targets"], SCAN_ROWS) if with_views else ():
+            yield ids_of(batch["image_id"])[faces_of_columns(batch["probes"], batch["targets"]) >= 0]
 
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        """Where each image stands: asked for once for every image that is compared closely."""
-        return {image_id: place for place, image_id in enumerate(self.ids)}
+    return hashed(), viewed()
+
+
+def undescribed(workspace: Workspace, ids: Ids, method: str, with_views: bool) -> Ids:
+    """Those of some ids, ascending, whose hash or views a workspace does not know."""
+    is_new = np.zeros(len(ids), bool)
+    for known, is_wanted in zip(described_ids(workspace, method, with_views), (True, with_views), strict=True):
+        is_known = np.full(len(ids), not is_wanted)
+        for part in known:
+            rows = find(ids, part)
+            is_known[rows[rows >= 0]] = True
+        is_new |= ~is_known
+    return ids[is_new]
 
 
 def describe_new(
@@ -64,6 +67,7 @@ def describe_new(
     method: str,
     *,
     with_views: bool,
+    num_images: int = 0,
     processes: int | None = None,
     progress: Progress = silent,
 ) -> None:
@@ -71,21 +75,19 @@ def describe_new(
 
     Args:
         workspace: whose tables the rows go to.
-        images: ids, and where their bytes are; consumed a few at a time. Those that are known already are passed over,
-            and counted beforehand if this is a list.
+        images: ids, and where their bytes are; consumed a few at a time. Those that are known already are passed over.
         method: "phash" or "dhash".
         with_views: work out views too.
+        num_images: how many there are, for the progress; 0: not known.
         processes: see `noisyweb.workers.describe_all`.
         progress: told how many are done.
     """
     table = TABLES[method]
-    hashed = set(workspace.read(table)["image_id"].to_pylist())
-    viewed = set(known_views(workspace)) if with_views else set()
+    hashed, viewed = (IdSet(unique(ids)) for ids in described_ids(workspace, method, with_views))
 
     def is_new(row: tuple[str, Picture]) -> bool:
         return row[0] not in hashed or (with_views and row[0] not in viewed)
 
-    total = sum(map(is_new, images)) if isinstance(images, list) else 0
     rows, pictures = tee(row for row in images if is_new(row))
     job = Job(method, with_views)
     found = describe_all((picture for _, picture in pictures), job, processes=processes)
@@ -101,9 +103,9 @@ def describe_new(
                 views.add({"image_id": image_id, "probes": parts[0], "targets": parts[1], "inner": one.inner})
                 viewed.add(image_id)
             done += 1
-            progress("hash", done, total)
-    workspace.fold(table)
-    workspace.fold("views")
+            progress("hash", done, num_images)
+    workspace.settle(table)
+    workspace.settle("views")
 
 
 def known_hashes(workspace: Workspace, method: str = "phash") -> Known:
@@ -115,45 +117,101 @@ def known_hashes(workspace: Workspace, method: str = "phash") -> Known:
     }
 
 
-def known_views(workspace: Workspace) -> dict[str, Views | None]:
-    """A workspace's views; None: flat or unreadable. Those of a version with other views are left out."""
-    table = workspace.read("views").to_pydict()
-    found: dict[str, Views | None] = {}
-    for image_id, probes, targets in zip(table["image_id"], table["probes"], table["targets"], strict=True):
-        num_faces, odd = divmod(len(probes or b""), 8 * len(PROBES))
-        if not odd and len(targets or b"") == 8 * NUM_TARGETS * num_faces:
-            parts = [np.frombuffer(part, np.uint64) for part in (probes or b"", targets or b"")]
-            found[image_id] = Views(*parts) if num_faces else None
-    return found
+@dataclass(frozen=True)
+class KnownLooks:
+    """What a workspace knows of some images.
+
+    Attributes:
+        looks: for comparing them.
+        is_readable, is_flat: of each, shape (N,).
+    """
+
+    looks: Looks
+    is_readable: npt.NDArray[np.bool_]
+    is_flat: npt.NDArray[np.bool_]
 
 
-def described(
-    ids: Iterable[str], known: Known, views: dict[str, Views | None], load: Load, *, is_stored: bool = False
-) -> Described:
-    """Those of the images that can be compared: neither flat nor unreadable; each once, in order."""
-    there = [image_id for image_id in dict.fromkeys(ids) if known[image_id][0] is not None and not known[image_id][1]]
-    values = words([known[image_id][0] or b"" for image_id in there])
-    return Described(there, values, [views.get(image_id) for image_id in there], load, is_stored)
+def known_looks(
+    workspace: Workspace, ids: Ids, method: str, *, with_views: bool, load: Load | None = None
+) -> KnownLooks:
+    """What a workspace knows of images that have been described.
+
+    Args:
+        workspace: whose tables.
+        ids: ascending, each once.
+        method: the hash.
+        with_views: whether views are looked at; they stay in their table.
+        load: gives the images' bytes; None: the workspace's store does.
+    """
+    hashes = np.zeros((len(ids), NUM_WORDS), "<u8")
+    is_readable, is_flat = np.zeros(len(ids), bool), np.zeros(len(ids), bool)
+    for batch in workspace.scan(TABLES[method], ["image_id", method, "flat"]):
+        is_there = batch[method].is_valid().to_numpy(zero_copy_only=False)
+        flat = batch["flat"].fill_null(False).to_numpy(zero_copy_only=False)
+        rows = find(ids, ids_of(batch["image_id"]))
+        known = rows >= 0
+        hashes[rows[known & is_there]] = _fixed_words(batch[method])[known & is_there]
+        is_readable[rows[known]], is_flat[rows[known]] = is_there[known], flat[known]
+    views = StoredViews(workspace, ids) if with_views else None
+    looks = Looks(ids, hashes, is_readable & ~is_flat, views, load or workspace.load, is_stored=load is None)
+    return KnownLooks(looks, is_readable, is_flat)
 
 
-def embed_new(
-    workspace: Workspace, ids: Sequence[str], load: Load, embedding: Embedding, progress: Progress = silent
-) -> None:
+def _fixed_words(column: pa.FixedSizeBinaryArray) -> Hashes:
+    """32-byte hashes as words, shape (N, 4); of a null anything."""
+    words = np.frombuffer(column.buffers()[1], "<u8") if len(column) else np.empty(0, "<u8")
+    return words.reshape(-1, NUM_WORDS)[column.offset :][: len(column)]
+
+
+def embed_new(workspace: Workspace, images: Described, embedding: Embedding, progress: Progress = silent) -> None:
     """Work out the vectors of images that a workspace has none of by this model; rows are written as they come."""
-    table = workspace.read("embeddings").select(["image_id", "model"]).to_pydict()
-    known = set(zip(table["image_id"], table["model"], strict=True))
-    new = [image_id for image_id in dict.fromkeys(ids) if (image_id, embedding.name) not in known]
+    new = list(without_vector(workspace, images, embedding.name).texts)
     with workspace.journal("embeddings") as journal:
-        for image_id, vector in zip(new, embed(embedding, load(new), progress), strict=True):
+        for image_id, vector in zip(new, embed(embedding, images.looks.load(new), progress), strict=True):
             value = None if vector is None else to_bytes(vector)
             journal.add({"image_id": image_id, "model": embedding.name, "vector": value})
-    workspace.fold("embeddings")
+    workspace.settle("embeddings")
 
 
-def known_vectors(workspace: Workspace, model: str) -> dict[str, Vectors]:
-    """A workspace's vectors by a model; images that it could not read have none."""
-    rows = [row for row in workspace.read("embeddings").to_pylist() if row["model"] == model and row["vector"]]
-    return dict(zip([row["image_id"] for row in rows], from_bytes([row["vector"] for row in rows]), strict=True))
+def without_vector(workspace: Workspace, images: Described, model: str) -> Described:
+    """Those of some images that a workspace has not looked at by a model."""
+    is_new = np.ones(len(images.looks.ids) + 1, bool)
+    for batch in _by_model(workspace, model, ["image_id", "model"]):
+        is_new[find(images.looks.ids, ids_of(batch["image_id"]))] = False
+    return images.part(np.flatnonzero(is_new[images.rows]))
+
+
+def _by_model(workspace: Workspace, model: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    for batch in workspace.scan("embeddings", columns):
+        yield batch.filter(pc.equal(batch["model"], model))
+
+
+@dataclass(frozen=True, eq=False)
+class KnownVectors:
+    """Vectors by a model.
+
+    Attributes:
+        ids: of N images, ascending; those that the model could not read have none.
+        vectors: of length 1, shape (N, D).
+    """
+
+    ids: Ids
+    vectors: Vectors
+
+
+def known_vectors(workspace: Workspace, model: str) -> KnownVectors:
+    """A workspace's vectors by a model."""
+    ids, parts = [], []
+    for batch in _by_model(workspace, model, ["image_id", "model", "vector"]):
+        batch = batch.filter(pc.greater(pc.fill_null(pc.binary_length(batch["vector"]), 0), 0))
+        if len(batch):
+            ids.append(ids_of(batch["image_id"]))
+            parts.append(from_bytes(batch["vector"].to_pylist()))
+    if not parts:
+        return KnownVectors(unique([]), np.empty((0, 1), np.float32))
+    there = np.concatenate(ids)
+    order = np.argsort(there)
+    return KnownVectors(there[order], np.concatenate(parts)[order])
 
 
 def describe_now(
@@ -176,13 +234,18 @@ def describe_now(
         processes: see `noisyweb.workers.describe_all`.
     """
     rows, pictures = tee(images)
-    known: Known = {}
-    seen: dict[str, Views | None] = {}
+    known: dict[str, tuple[bytes, Any]] = {}
     found = describe_all((data for _, data in pictures), Job("phash", with_views), processes=processes)
     for done, ((image_id, _), one) in enumerate(zip(rows, found, strict=True), start=1):
-        known[image_id], seen[image_id] = (one.hash, one.is_flat), one.views
+        if one.hash is not None and not one.is_flat:
+            known[image_id] = one.hash, one.views
         progress(what, done, num_images)
-    return described(known, known, seen, load)
+    come = ids_of(list(known))
+    order = np.argsort(come)
+    hashes = words([value for value, _ in known.values()])[order]
+    packed = PackedViews.of([views for _, views in known.values()]).take(order)
+    looks = Looks(come[order], hashes, np.ones(len(come), bool), HeldViews(packed) if with_views else None, load)
+    return looks.described(find(looks.ids, come))
 
 
 def words(column: pa.ChunkedArray | Sequence[bytes]) -> Hashes:
@@ -191,7 +254,10 @@ def words(column: pa.ChunkedArray | Sequence[bytes]) -> Hashes:
     return np.frombuffer(b"".join(values), dtype="<u8").reshape(-1, NUM_WORDS)
 
 
-def stored(workspace: Workspace, image_ids: Iterable[str]) -> list[tuple[str, Picture]]:
+def stored(workspace: Workspace, ids: Ids) -> Iterator[tuple[str, Picture]]:
     """Ids with where their bytes are in the store of a workspace on a disk."""
-    paths = [(image_id, workspace.path(image_id)) for image_id in image_ids]
-    return [(image_id, path) for image_id, path in paths if isinstance(path, Path)]
+    for start in range(0, len(ids), 1 << 16):
+        for image_id in text_of(ids[start : start + (1 << 16)]).to_pylist():
+            path = workspace.path(image_id)
+            assert isinstance(path, Path)
+            yield image_id, path

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from noisyweb.copied import Copied
+from noisyweb.described import Described
 from noisyweb.hamming import neighbours
 from noisyweb.hamming_chunks import Hashes, Ints
-from noisyweb.hashes import Described
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Match
 from noisyweb.stages import Stage
@@ -23,15 +24,10 @@ class Found:
     image_id: str
     match: Match
 
-    @property
-    def rank(self) -> tuple[float, float, str]:
-        """Of several the one with the lowest is the nearest."""
-        return (*self.match.rank, self.image_id)
-
 
 Distances = npt.NDArray[np.int32]
-Nearest = Callable[[Hashes, Hashes, int], tuple[Ints, Ints, Distances]]
-"""As `nearest`."""
+Nearest = Callable[[Described, Described, int], tuple[Ints, Ints, Distances]]
+"""As `nearest` of the hashes of two sets."""
 
 
 def nearest(left: Hashes, right: Hashes, radius: int) -> tuple[Ints, Ints, Distances]:
@@ -56,14 +52,25 @@ _NONE, _SHIFT = 2**63 - 1, 48
 
 
 def find_leaks(
+    web: Described, clean: Described, radius: int, stages: Sequence[Stage], progress: Progress = silent
+) -> dict[str, Found]:
+    """`leaks_among` by the texts of the ids, for those who expect few."""
+    copied = leaks_among(web, clean, radius, stages, progress)
+    there = np.flatnonzero(copied.is_copy)
+    ids, others = web.part(there).texts, clean.part(copied.others[there]).texts
+    found = zip(ids, others, there.tolist(), strict=True)
+    return {image_id: Found(other, copied.match(place)) for image_id, other, place in found}
+
+
+def leaks_among(
     web: Described,
     clean: Described,
     radius: int,
     stages: Sequence[Stage],
     progress: Progress = silent,
-    near: Nearest = nearest,
-) -> dict[str, Found]:
-    """For each web image that is a copy of a clean one: the nearest such.
+    near: Nearest | None = None,
+) -> Copied:
+    """For each web image that is a copy of a clean one: the nearest such; of several the one with the first id.
 
     Hashes are compared first; images that are no copies so far then go through each stage.
 
@@ -73,22 +80,26 @@ def find_leaks(
         radius: bits of 256.
         stages: how other copies are looked for.
         progress: told how far it is.
-        near: how the nearest hashes are looked for.
+        near: how the nearest hashes are looked for; None: by `nearest`.
+
+    Returns:
+        By the places of both.
     """
-    by_id = np.array(sorted(range(len(clean.ids)), key=clean.ids.__getitem__), np.int64)  # of several the first id
-    rows, columns, distances = near(web.hashes, clean.hashes[by_id], radius)
-    found = {
-        web.ids[i]: Found(clean.ids[j], Match("near", distance))
-        for i, j, distance in zip(rows.tolist(), by_id[columns].tolist(), distances.tolist(), strict=True)
-    }
-
-    def note(web_id: str, one: Found) -> None:
-        known = found.get(web_id)
-        if known is None or one.rank < known.rank:
-            found[web_id] = one
-
+    by_id = np.argsort(clean.rows)
+    copied = Copied(len(web))
+    places, columns, distances = (near or _nearest)(web, clean.part(by_id), radius)
+    copied.near(places, by_id[columns], distances)
     for stage in stages:
-        left = web.part([image_id for image_id in web.ids if image_id not in found])
-        for (i, j), match in stage.pairs(left, clean, progress).items():
-            note(left.ids[i], Found(clean.ids[j], match))
-    return found
+        left = np.flatnonzero(~copied.is_copy)
+        best: dict[int, tuple[tuple[float, float], int, int]] = {}
+        matches = stage.pairs(web.part(left), clean, progress)
+        for i, j in matches:
+            one = (matches[i, j].rank, int(clean.rows[j]), j)
+            best[i] = min(one, best.get(i, one))
+        for i, (_, _, j) in best.items():
+            copied.set(int(left[i]), j, matches[i, j])
+    return copied
+
+
+def _nearest(left: Described, right: Described, radius: int) -> tuple[Ints, Ints, Distances]:
+    return nearest(left.hashes, right.hashes, radius)

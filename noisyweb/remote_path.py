@@ -279,10 +279,10 @@ def open_parquet(file: Place, pre_buffer: bool = False) -> pq.ParquetFile:
 
     Args:
         file: a local path, which Arrow opens by itself, or a remote one, of which only the ranges asked for are read.
-        pre_buffer: fetch the columns of a remote file in few large requests.
+        pre_buffer: fetch the columns in few large requests; what was fetched stays in memory while the file is read.
     """
     import pyarrow.parquet as pq  # here, since worker processes that only store images use paths too
 
     if isinstance(file, Path):
-        return pq.ParquetFile(file, page_checksum_verification=True)
+        return pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=pre_buffer)
     return pq.ParquetFile(file.open(), page_checksum_verification=True, pre_buffer=pre_buffer)

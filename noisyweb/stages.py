@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from noisyweb.copies import Candidates, Index, candidates
+from noisyweb.described import Described
 from noisyweb.embedding import Vectors, pairs_above
-from noisyweb.hashes import Described
+from noisyweb.hashes import KnownVectors
+from noisyweb.image_ids import Ints, Texts, find, ids_of
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Load, Match, Prover
 
@@ -42,20 +44,27 @@ class ByViews:
 
     def pairs(self, left: Described, right: Described | None, progress: Progress = silent) -> Pairs:
         """See `Stage`; either image may be part of the other."""
-        found = candidates(Index.of(left.views), None if right is None else Index.of(right.views))
+        found = candidates(_index(left), None if right is None else _index(right))
         return self._proven(found, left, right or left, self._prover, progress)
 
     def closely(self, left: Described, right: Described) -> Pairs:
         """See `Stage`: views may be further apart, and more than one guess is tried."""
-        found = candidates(Index.of(left.views), Index.of(right.views), CLOSE_RADIUS, CLOSE_GUESSES)
+        found = candidates(_index(left), _index(right), CLOSE_RADIUS, CLOSE_GUESSES)
         return self._proven(found, left, right, self._close_prover, silent)
 
     def _proven(
         self, found: Candidates, left: Described, right: Described, prover: Prover, progress: Progress
     ) -> Pairs:
-        questions = [(left.ids[i], right.ids[j], guesses) for (i, j), guesses in found.items()]
+        ours = Texts(left.ids)
+        theirs = ours if right is left else Texts(right.ids)
+        questions = [(ours[i], theirs[j], guesses) for (i, j), guesses in found.items()]
         proofs = prover.prove_all(questions, _either(left, right), progress)
         return {pair: match for pair, match in zip(found, proofs, strict=True) if match is not None}
+
+
+def _index(images: Described) -> Index:
+    places, views = images.packed_views()
+    return Index.of_packed(views, places)
 
 
 Alike = Callable[[Vectors, Vectors | None, float], Iterable[tuple[int, int, float]]]
@@ -72,12 +81,12 @@ class ByEmbedding:
     """Images alike by a model's vectors.
 
     Args:
-        vectors: of length 1, by image id; images without take part in nothing.
+        vectors: images without take part in nothing.
         min_cosine: from which on two images are the same.
         alike: how pairs of vectors are looked for; None: in this process.
     """
 
-    def __init__(self, vectors: Mapping[str, Vectors], min_cosine: float, alike: Alike | None = None) -> None:
+    def __init__(self, vectors: KnownVectors, min_cosine: float, alike: Alike | None = None) -> None:
         self._vectors, self._min_cosine, self._alike = vectors, min_cosine, alike or _alike
 
     def pairs(self, left: Described, right: Described | None, progress: Progress = silent) -> Pairs:
@@ -89,27 +98,31 @@ class ByEmbedding:
         return self._pairs(left, right, _alike)
 
     def _pairs(self, left: Described, right: Described | None, alike: Alike) -> Pairs:
-        ours = self._of(left.ids)
-        theirs = ours if right is None else self._of(right.ids)
+        ours = self._of(left)
+        theirs = ours if right is None else self._of(right)
         found: Pairs = {}
-        if ours[0] and theirs[0]:
+        if len(ours[0]) and len(theirs[0]):
             for a, b, cosine in alike(ours[1], None if right is None else theirs[1], self._min_cosine):
-                found[ours[0][a], theirs[0][b]] = Match("embedding", None, round(min(cosine, 1.0), 4))
+                found[int(ours[0][a]), int(theirs[0][b])] = Match("embedding", None, round(min(cosine, 1.0), 4))
         return found
 
-    def _of(self, ids: Sequence[str]) -> tuple[list[int], Vectors]:
-        rows = [row for row, image_id in enumerate(ids) if image_id in self._vectors]
-        return rows, np.stack([self._vectors[ids[row]] for row in rows]) if rows else np.empty((0, 1), np.float32)
+    def _of(self, images: Described) -> tuple[Ints, Vectors]:
+        rows = find(self._vectors.ids, images.ids)
+        return np.flatnonzero(rows >= 0), self._vectors.vectors[rows[rows >= 0]]
 
 
 def _either(first: Described, second: Described) -> Load:
     """Loads the images of both; those of one set together."""
-    ours = set(first.ids)
+    if first.looks is second.looks or first.looks.load is second.looks.load:
+        return first.looks.load
 
-    def load(ids: Sequence[str]) -> Iterator[bytes | None]:
-        parts = ([i for i in ids if i in ours], [i for i in ids if i not in ours])
-        loaded = [iter(one.load(part)) for one, part in zip((first, second), parts, strict=True)]
-        for image_id in ids:
-            yield next(loaded[0 if image_id in ours else 1])
+    def load(texts: Sequence[str]) -> Iterator[bytes | None]:
+        is_ours = (find(first.looks.ids, ids_of(texts)) >= 0).tolist()
+        loaded = [
+            iter(one.looks.load([text for text, ours in zip(texts, is_ours, strict=True) if ours is is_first]))
+            for one, is_first in ((first, True), (second, False))
+        ]
+        for ours in is_ours:
+            yield next(loaded[0 if ours else 1])
 
     return load

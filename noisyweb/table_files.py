@@ -7,11 +7,13 @@ another process folds meanwhile is in the table then, and taking it in twice cha
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from noisyweb import schemas
@@ -48,6 +50,10 @@ CRAWL_TABLES: Mapping[str, tuple[str, ...]] = {
 }
 """The tables that a crawl writes, and the order of their rows."""
 
+GROUP_ROWS = 1 << 16
+"""Rows of a row group, so that a table can be read a piece at a time."""
+
+_BUFFER_BYTES = 1 << 20
 _TRIES = 5
 
 
@@ -97,24 +103,50 @@ class TableFiles:
         Raises:
             CorruptFileError: its Parquet file is damaged or of another schema.
         """
-        schema, key = TABLES[name]
+        schema, _ = TABLES[name]
         for _ in range(_TRIES):
             files = self.journal_files(name)
             try:
                 added = list(self.added(name, files))
             except GoneError:
                 continue
-            batches = list(self.batches(name))
-            table = pa.Table.from_batches(batches, schema=schema) if batches else schema.empty_table()
-            if not added:
-                return table, files
-            if isinstance(self.folder, RemotePath) and not set(files) <= set(self.journal_files(name)):
+            batches = list(self._merged(name, added))
+            if added and isinstance(self.folder, RemotePath) and not set(files) <= set(self.journal_files(name)):
                 continue  # folded meanwhile, and perhaps changed since: what the journal says may be older
-            rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-            for row in (*table.to_pylist(), *added):
-                rows[tuple(row[column] for column in key)] = row
-            return pa.Table.from_pylist(list(rows.values()), schema=schema), files
+            return pa.Table.from_batches(batches, schema=schema), files
         raise SourceError(f"{self.folder}: other processes keep changing {name}; try again once they have ended")
+
+    def _merged(self, name: str, added: Sequence[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+        """A table's file with the rows of its journal: of one key the last counts, where the first stood."""
+        if not added:
+            yield from self.batches(name)
+            return
+        schema, key = TABLES[name]
+        last = {tuple(row[column] for column in key): row for row in added}
+        places = {values: place for place, values in enumerate(last)}
+        new = pa.RecordBatch.from_pylist(list(last.values()), schema=schema)
+        is_left = np.ones(len(new), bool)
+        for batch in self.batches(name):
+            maybe = np.flatnonzero(pc.is_in(batch[key[0]], new[key[0]]).to_numpy(zero_copy_only=False))
+            keys = zip(*(batch[column].take(pa.array(maybe)).to_pylist() for column in key), strict=True)
+            found = [
+                (row, places[values]) for row, values in zip(maybe.tolist(), keys, strict=True) if values in places
+            ]
+            if found:
+                rows = np.arange(len(batch))
+                old, by = np.array(found).T
+                rows[old] = len(batch) + by
+                is_left[by] = False
+                both = pa.Table.from_batches([batch, new])
+                yield from both.take(pa.array(rows)).combine_chunks().to_batches()
+            else:
+                yield batch
+        yield from pa.Table.from_batches([new]).filter(pa.array(is_left)).to_batches()
+
+    def settle(self, name: str) -> None:
+        """Fold a table's journal into its file, in a stream; nobody else may do so meanwhile."""
+        if files := self.journal_files(name):
+            self.write_batches(name, self._merged(name, list(self.added(name, files))), files)
 
     def write(self, name: str, table: pa.Table, files: Sequence[Place] | None = None) -> None:
         """Replace a table, then remove its journal.
@@ -125,12 +157,23 @@ class TableFiles:
             files: of the journal; None: all that are there now.
         """
         schema, _ = TABLES[name]
+        self.write_batches(name, table.select(schema.names).cast(schema).to_batches(), files)
+
+    def write_batches(self, name: str, batches: Iterable[pa.RecordBatch], files: Sequence[Place] | None = None) -> None:
+        """The same with rows that come in a stream; they may come from the table that is replaced."""
+        schema, _ = TABLES[name]
         if files is None:
             files = self.journal_files(name)
         if isinstance(self.folder, RemotePath):
             self.check()
-        with write_file(self.folder / f"{name}.parquet") as temporary:
-            pq.write_table(table.select(schema.names).cast(schema), temporary, compression="zstd")
+        with (
+            write_file(self.folder / f"{name}.parquet") as temporary,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        ):
+            for group in _groups(batches):
+                writer.write_table(group)
+            if isinstance(self.folder, RemotePath):
+                self.check()
         self.forget(files)
 
     def forget(self, files: Sequence[Place]) -> None:
@@ -140,23 +183,51 @@ class TableFiles:
                 file.unlink(missing_ok=True)
         remove_all(file for file in files if isinstance(file, RemotePath))
 
-    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
-        """A table's Parquet file, a batch at a time; columns of a later version that it lacks are null."""
+    def batches(
+        self, name: str, columns: Sequence[str] | None = None, size: int = GROUP_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """A table's Parquet file, a batch at a time; columns of a later version that it lacks are null.
+
+        Args:
+            name: which.
+            columns: those wanted; None: all.
+            size: rows of a batch.
+        """
         place = self.folder / f"{name}.parquet"
         if isinstance(place, Path):
             if place.exists():
-                yield from _batches(place, place, name)
+                yield from _batches(place, place, name, columns, size)
         elif place.is_file():
             with tempfile.TemporaryDirectory(prefix="noisyweb-") as folder:
                 copy = Path(folder, "table")
                 place.download(copy)
-                yield from _batches(copy, place, name)
+                yield from _batches(copy, place, name, columns, size)
 
 
-def _batches(path: Path, place: Place, name: str) -> Iterator[pa.RecordBatch]:
+def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Rows in groups of one size, however they come: the same rows give the same file."""
+    held: list[pa.RecordBatch] = []
+    num_rows = 0
+    for batch in batches:
+        while num_rows + len(batch) >= GROUP_ROWS:
+            held.append(batch.slice(0, GROUP_ROWS - num_rows))
+            batch = batch.slice(GROUP_ROWS - num_rows)
+            yield pa.Table.from_batches(held).combine_chunks()
+            held, num_rows = [], 0
+        if len(batch):
+            held.append(batch)
+            num_rows += len(batch)
+    if held:
+        yield pa.Table.from_batches(held).combine_chunks()
+
+
+def _batches(path: Path, place: Place, name: str, columns: Sequence[str] | None, size: int) -> Iterator[pa.RecordBatch]:
     schema, _ = TABLES[name]
+    if columns is not None:
+        schema = pa.schema([schema.field(column) for column in columns])
     try:
-        for batch in pq.ParquetFile(path).iter_batches():
+        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)  # else all that was read stays
+        for batch in file.iter_batches(size, columns=columns):
             known = set(batch.schema.names)
             missing = [f.name for f in schema if f.name not in known and not f.nullable]
             if missing:

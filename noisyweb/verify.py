@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from noisyweb import lock
 from noisyweb.decode import pillow_in_bounds
+from noisyweb.described import Described
 from noisyweb.errors import SourceError, VerificationError
-from noisyweb.hashes import Described, describe_now
+from noisyweb.hashes import describe_now
 from noisyweb.leaks import find_leaks
 from noisyweb.levels import num_wrong, parse_level
 from noisyweb.lock import VALIDATION_FOLDER

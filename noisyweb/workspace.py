@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,7 +40,9 @@ from noisyweb.store import open_store
 from noisyweb.table_files import CRAWL_TABLES, TABLES, TableFiles
 from noisyweb.tabledb import Database
 
-__all__ = ["CRAWL_TABLES", "TABLES", "Workspace"]
+__all__ = ["CRAWL_TABLES", "SCAN_ROWS", "TABLES", "Workspace"]
+
+SCAN_ROWS = 1 << 14
 
 
 class Workspace:
@@ -177,6 +179,28 @@ class Workspace:
         if files:
             self._files.write(name, table, files)
         return table
+
+    def scan(self, name: str, columns: Sequence[str] | None = None, size: int = SCAN_ROWS) -> Iterator[pa.RecordBatch]:
+        """The same rows as `fold` gives, some at a time, for tables that are not to be held; keep it `locked`.
+
+        Args:
+            name: which table.
+            columns: those wanted, in this order; None: all.
+            size: rows of a batch.
+        """
+        self.settle(name)
+        yield from self._files.batches(name, columns, size)
+        pa.default_memory_pool().release_unused()  # what was read is not kept for a table that is as large
+
+    def settle(self, name: str) -> None:
+        """`fold` without the table, in a stream; keep the workspace `locked`."""
+        if name in CRAWL_TABLES:
+            self._crawl.finish()
+        self._files.settle(name)
+
+    def write_batches(self, name: str, batches: Iterable[pa.RecordBatch]) -> None:
+        """`write` of rows that come in a stream, also from a `scan` of this table; keep the workspace `locked`."""
+        self._files.write_batches(name, batches)
 
     def journal(self, name: str) -> Journal | RemoteJournal:
         """A writer that adds rows to one table at once; fold it when done. At a URL: within two seconds."""

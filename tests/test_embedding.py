@@ -65,7 +65,7 @@ def test_images_alike_by_the_model_are_copies_on_top_of_all_else(tmp_path: Path)
     assert all(row["distance"] is None and 0.99 <= row["agreement"] <= 1 for row in rows.values())
     assert report.num_kept == 2
     assert "alike by embedding 1" in report.lines()[1]
-    assert len(known_vectors(place, "colours")) == 4  # the flat one takes no part
+    assert len(known_vectors(place, "colours").ids) == 4  # the flat one takes no part
 
     def never(images: torch.Tensor) -> torch.Tensor:
         raise AssertionError("all vectors are known")

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from noisyweb.decode import decode
+from noisyweb.described import Described, Looks
 from noisyweb.dhash import dhash
 from noisyweb.faces import faces
 from noisyweb.hamming import neighbours
-from noisyweb.hashes import describe_new, known_hashes, known_views, words
+from noisyweb.hashes import describe_new, known_hashes, known_looks, undescribed, words
+from noisyweb.image_ids import Texts, ids_of, unique
+from noisyweb.packed_views import HeldViews, PackedViews, StoredViews
 from noisyweb.phash import phash, phash_of
 from noisyweb.schemas import VIEWS
-from noisyweb.views import views
+from noisyweb.views import NUM_TARGETS, PROBES, Views, views
 from noisyweb.workspace import Workspace
 from tests.web import photo
 
@@ -138,27 +141,99 @@ def test_plain_images_are_flat_for_the_difference_hash_too() -> None:
     assert dhash(encoded(Image.new("RGB", (80, 80), "white"))) == (bytes(32), True)
 
 
+def name(letter: str) -> str:
+    """An image id."""
+    return letter * 64
+
+
 def test_hashes_and_views_are_kept_in_the_workspace(tmp_path: Path) -> None:
     place = Workspace(tmp_path)
-    images = [("a", photo(1)), ("b", b"nonsense"), ("c", None), ("d", encoded(Image.new("RGB", (50, 50)))), ("a", b"")]
+    flat = encoded(Image.new("RGB", (50, 50)))
+    given = [("a", photo(1)), ("b", b"nonsense"), ("c", None), ("d", flat), ("a", b"")]
+    images = [(name(letter), data) for letter, data in given]
     describe_new(place, images, "phash", with_views=True, processes=2)
-    known, seen = known_hashes(place), known_views(place)
-    assert known["a"] == phash(photo(1))
-    assert known["b"] == known["c"] == (None, False)
-    assert known["d"][1] is True
+    known = known_hashes(place)
+    assert known[name("a")] == phash(photo(1))
+    assert known[name("b")] == known[name("c")] == (None, False)
+    assert known[name("d")][1] is True
     mine = views(faces(photo(1)) or [])
-    assert seen["a"] is not None
-    assert seen["a"].probes.tolist() == mine.probes.tolist()
-    assert seen["a"].targets.tolist() == mine.targets.tolist()
-    assert seen["b"] is seen["c"] is seen["d"] is None
+    assert seen(place) == {name("a"): (mine.probes.tolist(), mine.targets.tolist())}
     # What is known is not worked out again, whatever comes under its id; the other hash is a table of its own.
-    describe_new(place, [("a", b"nonsense")], "phash", with_views=True, processes=0)
+    describe_new(place, [(name("a"), b"nonsense")], "phash", with_views=True, processes=0)
     assert known_hashes(place) == known
     # Views of another version are worked out anew.
     rows = [row | {"targets": (row["targets"] or b"12345678")[8:]} for row in place.read("views").to_pylist()]
     place.write("views", pa.Table.from_pylist(rows, schema=VIEWS))
-    assert set(known_views(place)) == {"b", "c", "d"}
-    describe_new(place, [("a", photo(1))], "phash", with_views=True, processes=0)
-    assert known_views(place)["a"].targets.tolist() == mine.targets.tolist()  # type: ignore[union-attr]
-    describe_new(place, [("a", photo(1))], "dhash", with_views=False, processes=0)
-    assert known_hashes(place, "dhash") == {"a": dhash(photo(1))}
+    assert seen(place) == {}
+    ids = ids_of([name(letter) for letter in "abcd"])
+    assert undescribed(place, ids, "phash", True).tolist() == ids[:1].tolist()
+    assert not len(undescribed(place, ids, "phash", False))
+    assert len(undescribed(place, ids, "dhash", False)) == 4
+    describe_new(place, [(name("a"), photo(1))], "phash", with_views=True, processes=0)
+    assert seen(place) == {name("a"): (mine.probes.tolist(), mine.targets.tolist())}
+    assert len(place.read("views")) == 4
+    describe_new(place, [(name("a"), photo(1))], "dhash", with_views=False, processes=0)
+    assert known_hashes(place, "dhash") == {name("a"): dhash(photo(1))}
+
+
+def seen(place: Workspace) -> dict[str, tuple[list[int], list[int]]]:
+    """The views of a workspace, of images that have any."""
+    ids = unique([ids_of(place.read("hashes")["image_id"])])
+    known = known_looks(place, ids, "phash", with_views=True)
+    assert known.looks.views is not None
+    found = known.looks.views.blocks(np.arange(len(ids))[::-1], 1)
+    return {
+        Texts(ids)[len(ids) - 1 - places[0]]: (packed.probes.tolist(), packed.targets.tolist())
+        for places, packed in found
+    }
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    stored=st.lists(st.tuples(st.integers(0, 40), st.integers(-1, 3)), max_size=40, unique_by=lambda row: row[0]),
+    asked=st.lists(st.integers(0, 40), max_size=40, unique=True),
+    size=st.integers(1, 50),
+    seed=st.integers(0, 99),
+)
+def test_views_come_from_the_table_as_from_memory(
+    tmp_path_factory: pytest.TempPathFactory, stored: list[tuple[int, int]], asked: list[int], size: int, seed: int
+) -> None:
+    """Of 0 to 3 faces, in blocks of any size; -1 stands for those of another version, which do not count."""
+    draws = np.random.default_rng(seed)
+    place = Workspace(tmp_path_factory.mktemp("w"))
+    ids = ids_of([f"{number:064x}" for number in range(41)])
+    all_views: list[Views | None] = [None] * len(ids)
+    rows = []
+    for number, num_faces in stored:
+        words = [draws.integers(0, 2**64, abs(num_faces) * each, np.uint64) for each in (len(PROBES), NUM_TARGETS)]
+        if num_faces > 0:
+            all_views[number] = Views(*words)
+        probes, targets = (word[: len(word) - (num_faces < 0)].tobytes() if num_faces else None for word in words)
+        rows.append({"image_id": f"{number:064x}", "probes": probes, "targets": targets})
+    place.write("views", pa.Table.from_pylist(rows, schema=VIEWS))
+    sides = StoredViews(place, ids), HeldViews(PackedViews.of(all_views))
+    asked_rows = np.array(asked, np.int64)
+    found = []
+    for side in sides:
+        blocks = list(side.blocks(asked_rows, size))
+        assert [len(places) for places, _ in blocks[:-1]] == [size] * (len(blocks) - 1)
+        found.append({})
+        for places, packed in blocks:
+            for row, at in enumerate(places.tolist()):
+                one = packed.take(np.array([row]))
+                found[-1][at] = (one.probes.tolist(), one.targets.tolist())
+    expected = {
+        at: (one.probes.tolist(), one.targets.tolist())
+        for at, row in enumerate(asked)
+        if (one := all_views[row]) is not None
+    }
+    assert found == [expected, expected]
+    looks = Looks(ids, np.zeros((41, 4), np.uint64), np.ones(41, bool), sides[0], lambda texts: iter(()))
+    few = Described(looks, asked_rows).held()
+    assert few.ids.tolist() == ids[asked_rows].tolist()
+    places, packed = few.packed_views()
+    assert {
+        at: (one.probes.tolist(), one.targets.tolist())
+        for row, at in enumerate(places.tolist())
+        for one in [packed.take(np.array([row]))]
+    } == expected

@@ -183,3 +183,46 @@ def test_the_lock_is_between_processes_and_ends_with_them(place: Workspace) -> N
     process.join(60)
     with place.locked():
         pass
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 1)), max_size=8, unique=True),
+    st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 1), st.sampled_from(["yes", "no"])), max_size=8),
+    st.integers(1, 5),
+)
+def test_a_journal_is_taken_in_by_a_stream_as_by_a_table(
+    old: list[tuple[str, int]], added: list[tuple[str, int, str]], size: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Workspace(folder)
+        expected = {key: vote(key[0], "unsure", key[1]) for key in old}
+        place.write("votes", pa.Table.from_pylist(list(expected.values()), schema=VOTES))
+        with place.journal("votes") as journal:
+            for image, label, answer in added:
+                journal.add(vote(image, answer, label))
+                expected[image, label] = vote(image, answer, label)
+        assert place.read("votes").to_pylist() == list(expected.values())
+        batches = list(place.scan("votes", size=size))
+        assert [row for batch in batches for row in batch.to_pylist()] == list(expected.values())
+        assert all(len(batch) <= size for batch in batches)
+        assert not list(place.folder.glob("*.journal"))
+        # A table may be replaced by what comes of it, and of one file the same rows make the same bytes.
+        before = (place.folder / "votes.parquet").read_bytes()
+        place.write_batches("votes", place.scan("votes", size=size))
+        place.write("votes", place.read("votes"))
+        assert (place.folder / "votes.parquet").read_bytes() == before
+        answers = [
+            answer for batch in place.scan("votes", ["answer", "label"]) for answer in batch["answer"].to_pylist()
+        ]
+        assert answers == [row["answer"] for row in expected.values()]
+
+
+def test_rows_come_in_groups_of_one_size_however_they_are_written(place: Workspace) -> None:
+    rows = pa.Table.from_pylist([vote(f"{n}") for n in range(150_000)], schema=VOTES)
+    place.write("votes", rows)
+    groups = pq.read_metadata(place.folder / "votes.parquet")
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [65_536, 65_536, 18_928]
+    before = (place.folder / "votes.parquet").read_bytes()
+    place.write_batches("votes", place.scan("votes", size=7_777))
+    assert (place.folder / "votes.parquet").read_bytes() == before

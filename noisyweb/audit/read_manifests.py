@@ -97,7 +97,8 @@ def _leaks(train: Sequence[Manifest], validation: Sequence[Manifest]) -> list[Fi
     """Validation images that are in a training set, by their looks."""
     from noisyweb.decode import pillow_in_bounds
     from noisyweb.dedup import DEFAULT_RADIUS
-    from noisyweb.hashes import Described, describe_now
+    from noisyweb.described import Described
+    from noisyweb.hashes import describe_now
     from noisyweb.leaks import find_leaks
     from noisyweb.progress import silent
     from noisyweb.stages import ByViews

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from noisyweb.errors import NoisywebError
-from noisyweb.places import names_in, read_bytes, write_whole
+from noisyweb.places import names_in, read_bytes, write_file
 from noisyweb.progress import Progress
 from noisyweb.remote_path import Place, open_parquet
 from noisyweb.scale.engine import Engine
@@ -28,17 +28,19 @@ class Blocks:
     """N rows in blocks.
 
     Attributes:
-        folder: where block n is ``<n>.npz``.
+        folder: where the files are.
         size: rows of a block; the last may have fewer.
         num_rows: N.
+        digests: of each block; its file is ``<digest>.npz``, so that what is there already is known by its name.
     """
 
     folder: Place
     size: int
     num_rows: int
+    digests: tuple[str, ...]
 
     def __len__(self) -> int:
-        return -(-self.num_rows // self.size)
+        return len(self.digests)
 
     def start(self, number: int) -> int:
         """The first row of a block; N for the one after the last."""
@@ -46,7 +48,8 @@ class Blocks:
 
     def read(self, number: int) -> Arrays:
         """One block."""
-        with np.load(io.BytesIO(read_bytes(self.folder / f"{number}.npz")), allow_pickle=False) as found:
+        name = f"{self.digests[number]}.npz"
+        with np.load(io.BytesIO(read_bytes(self.folder / name)), allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
 
 
@@ -64,6 +67,10 @@ class Sides:
     right: Blocks | None
     radius: int
     most: int = 4_000_000
+
+    def mark(self) -> str:
+        """A digest of what is compared."""
+        return digest(self.left.digests, self.right and self.right.digests, self.radius, self.left.size)
 
     def shards(self) -> list[Shard]:
         """A shard for each pair of blocks; their keys are in the order of right blocks, then of left ones."""
@@ -85,15 +92,25 @@ class Sides:
         return self.left.start(i), (self.right or self.left).start(j)
 
 
-def write_blocks(folder: Place, arrays: Iterable[Arrays], size: int, num_rows: int) -> Blocks:
-    """Write blocks that are not there yet; their folder's name must tell what they hold."""
+def write_blocks(folder: Place, arrays: Iterable[Arrays], size: int) -> Blocks:
+    """Write blocks that are not there yet.
+
+    Args:
+        folder: of the files.
+        arrays: a block each, of ``size`` rows but for the last; consumed one at a time. The first array of a block has
+            a row for each of its rows.
+        size: see `Blocks`.
+    """
     there = set(names_in(folder))
-    for number, block in enumerate(arrays):
-        if f"{number}.npz" not in there:
-            file = io.BytesIO()
-            np.savez(file, allow_pickle=False, **block)
-            write_whole(folder / f"{number}.npz", file.getvalue())
-    return Blocks(folder, size, num_rows)
+    digests, num_rows = [], 0
+    for block in arrays:
+        num_rows += len(next(iter(block.values())))
+        digests.append(digest(*(part for item in block.items() for part in item)))
+        if (name := f"{digests[-1]}.npz") not in there:
+            with write_file(folder / name) as temporary, temporary.open("wb") as file:
+                np.savez(file, allow_pickle=False, **block)
+            there.add(name)
+    return Blocks(folder, size, num_rows, tuple(digests))
 
 
 def digest(*parts: object) -> str:

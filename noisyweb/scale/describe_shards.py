@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from noisyweb.hashes import TABLES
+from noisyweb.hashes import TABLES, undescribed
+from noisyweb.image_ids import Ids, Texts, find, ids_of
 from noisyweb.places import absolute
 from noisyweb.progress import Progress, silent
-from noisyweb.remote_path import Place
+from noisyweb.remote_path import Place, open_parquet
 from noisyweb.scale.blocks import digest
 from noisyweb.scale.engine import Engine
 from noisyweb.scale.parts import Shard, Work, forget, run_shards
-from noisyweb.views import NUM_TARGETS, PROBES
 from noisyweb.workers import Job, describe_all
 from noisyweb.workspace import TABLES as SCHEMAS
 from noisyweb.workspace import Workspace
@@ -55,11 +56,16 @@ def descriptions(items: Sequence[str], setting: DescribeSetting) -> Iterator[pa.
     )
 
 
+def id_shards(ids: Ids, size: int) -> list[Shard]:
+    """Shards of some ids each, whose texts are made when a shard starts."""
+    return [Shard(f"{n // size:08d}", Texts(ids[n : n + size])) for n in range(0, len(ids), size)]
+
+
 def describe_in_shards(
     engine: Engine,
     folder: Place,
     workspace: Workspace,
-    image_ids: Sequence[str],
+    ids: Ids,
     method: str,
     with_views: bool,
     size: int,
@@ -67,52 +73,47 @@ def describe_in_shards(
 ) -> list[tuple[str, str]]:
     """The same as `noisyweb.hashes.describe_new` of images in the store.
 
+    Args:
+        engine, folder: where the shards run, and where their parts are.
+        workspace: whose images.
+        ids: ascending.
+        method, with_views: what is asked of each.
+        size: images of a shard.
+        progress: told how many are done.
+
     Returns:
         Images that were given up, and why: they are unreadable.
     """
-    ids = pa.array(image_ids, pa.string())
-    tables = {name: workspace.fold(name) for name in ((TABLES[method], "views") if with_views else (TABLES[method],))}
-    is_known = pc.is_in(ids, tables[TABLES[method]]["image_id"].combine_chunks())
-    if with_views:
-        is_known = pc.and_(is_known, pc.is_in(ids, _viewed(tables["views"])))
-    new = ids.filter(pc.invert(is_known)).to_pylist()
-    if not new:
+    new = undescribed(workspace, ids, method, with_views)
+    if not len(new):
         return []
     setting = DescribeSetting(absolute(workspace.folder), Job(method, with_views))
     work = Work(f"describe-{digest(new, method, with_views)}", descriptions, DESCRIPTIONS, setting)
-    shards = [Shard(f"{n // size:08d}", new[n : n + size]) for n in range(0, len(new), size)]
-    done = run_shards(engine, work, shards, folder, progress, "hash")
-    found = pa.Table.from_batches(done.batches(), schema=DESCRIPTIONS)
-    if done.aside:
-        none = [{"image_id": image_id, "inner": 1.0} for image_id, _ in done.aside]
-        found = pa.concat_tables([found, pa.Table.from_pylist(none, schema=DESCRIPTIONS)])
-        found = found.take(pc.index_in(pa.array(new, pa.string()), found["image_id"].combine_chunks()))
-    for name, old in tables.items():
-        columns = {"image_id": "image_id", method: "hash"} if name != "views" else {}
-        chosen = found.select([columns.get(column, column) for column in SCHEMAS[name][0].names])
-        chosen = chosen.rename_columns(SCHEMAS[name][0].names)
-        workspace.write(name, _with(old, chosen, is_renewed=name == "views"))
+    done = run_shards(engine, work, id_shards(new, size), folder, progress, "hash")
+    none = [{"image_id": image_id, "inner": 1.0} for image_id, _ in done.aside]
+    rest = pa.RecordBatch.from_pylist(none, schema=DESCRIPTIONS)
+    for name in (TABLES[method], "views") if with_views else (TABLES[method],):
+        columns = ["image_id", "hash", "flat"] if name != "views" else SCHEMAS["views"][0].names
+        found = (
+            pa.RecordBatch.from_arrays([batch[column] for column in columns], schema=SCHEMAS[name][0])
+            for batch in chain(_read(done.parts, columns), [rest])
+        )
+        workspace.write_batches(name, _with(workspace, name, found, new))
     forget(work, folder)
     return [(str(image_id), reason) for image_id, reason in done.aside]
 
 
-def _viewed(views: pa.Table) -> pa.Array:
-    """Ids of images whose views are known; those of a version with other views are not."""
-    lengths = [pc.fill_null(pc.binary_length(views[name]), 0) for name in ("probes", "targets")]
-    faces = pc.divide(lengths[0], 8 * len(PROBES))
-    is_whole = [
-        pc.equal(length, pc.multiply(faces, 8 * each))
-        for length, each in zip(lengths, (len(PROBES), NUM_TARGETS), strict=True)
-    ]
-    return views["image_id"].filter(pc.and_(*is_whole)).combine_chunks()
+def _read(parts: Iterable[Place], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    for part in parts:
+        yield from open_parquet(part).iter_batches(columns=columns)
 
 
-def _with(old: pa.Table, new: pa.Table, is_renewed: bool) -> pa.Table:
-    """A table with further rows behind it; of an image that has one already the new row counts, or the old one."""
-    known = pc.index_in(new["image_id"], old["image_id"].combine_chunks())
-    further = new.filter(pc.is_null(known))
-    if is_renewed and len(further) < len(new):
-        places = pc.index_in(old["image_id"], new["image_id"].combine_chunks())
-        rows = pc.if_else(pc.is_valid(places), pc.add(places, len(old)), pa.array(range(len(old)), pa.int32()))
-        old = pa.concat_tables([old, new.cast(old.schema)]).take(rows)
-    return pa.concat_tables([old, further.cast(old.schema)])
+def _with(workspace: Workspace, name: str, found: Iterable[pa.RecordBatch], new: Ids) -> Iterator[pa.RecordBatch]:
+    """A table with further rows behind it; of an image that has one already the old hash counts, but the new views."""
+    is_there = np.zeros(len(new), bool)
+    for batch in workspace.scan(name):
+        rows = find(new, ids_of(batch["image_id"]))
+        is_there[rows[rows >= 0]] = name != "views"
+        yield batch if name != "views" else batch.filter(pa.array(rows < 0))
+    for batch in found:
+        yield batch.filter(pa.array(~is_there[find(new, ids_of(batch["image_id"]))]))

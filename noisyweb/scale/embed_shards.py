@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from noisyweb.described import Described
 from noisyweb.embedding import Embedding, Vectors, embed, load_model, pairs_above, to_bytes
 from noisyweb.errors import SourceError
+from noisyweb.hashes import without_vector
 from noisyweb.places import absolute
 from noisyweb.progress import Progress, silent
 from noisyweb.remote_path import Place
 from noisyweb.scale.blocks import PairParts, Sides, digest, gathered, write_blocks
+from noisyweb.scale.describe_shards import id_shards
 from noisyweb.scale.engine import Engine
-from noisyweb.scale.parts import Shard, Work, forget, run_shards
+from noisyweb.scale.parts import Work, forget, run_shards
 from noisyweb.schemas import EMBEDDINGS
 from noisyweb.workspace import Workspace
 
@@ -73,7 +77,7 @@ def embed_in_shards(
     engine: Engine,
     folder: Place,
     workspace: Workspace,
-    image_ids: Sequence[str],
+    images: Described,
     embedding: Embedding,
     size: int,
     progress: Progress = silent,
@@ -84,20 +88,16 @@ def embed_in_shards(
         Images that were given up, and why: they have no vector.
     """
     size = max(1, size // embedding.batch) * embedding.batch  # the same batches as in one process
-    old = workspace.fold("embeddings")
-    table = old.select(["image_id", "model"]).to_pydict()
-    known = {i for i, model in zip(table["image_id"], table["model"], strict=True) if model == embedding.name}
-    new = [image_id for image_id in dict.fromkeys(image_ids) if image_id not in known]
-    if not new:
+    new = without_vector(workspace, images, embedding.name).ids
+    if not len(new):
         return []
     setting = EmbedSetting(absolute(workspace.folder), embedding.name, embedding.side, embedding.batch)
     mark = digest(new, embedding.name, embedding.side, embedding.batch)
     work = Work(f"embed-{mark}", vectors, EMBEDDINGS, setting)
-    shards = [Shard(f"{n // size:08d}", new[n : n + size]) for n in range(0, len(new), size)]
-    done = run_shards(engine, work, shards, folder, progress, "embed")
+    done = run_shards(engine, work, id_shards(new, size), folder, progress, "embed")
     none = [{"image_id": image_id, "model": embedding.name, "vector": None} for image_id, _ in done.aside]
-    found = pa.Table.from_batches(done.batches(), schema=EMBEDDINGS)
-    workspace.write("embeddings", pa.concat_tables([old, found, pa.Table.from_pylist(none, schema=EMBEDDINGS)]))
+    rest = pa.RecordBatch.from_pylist(none, schema=EMBEDDINGS)
+    workspace.write_batches("embeddings", chain(workspace.scan("embeddings"), done.batches(), [rest]))
     forget(work, folder)
     return [(str(image_id), reason) for image_id, reason in done.aside]
 
@@ -139,13 +139,12 @@ def cosines_in_blocks(
 ) -> Iterator[tuple[int, int, float]]:
     """The same as `noisyweb.embedding.pairs_above`; of one side only the pairs i < j."""
     size = max(1, size // TILE) * TILE
-    mark = digest(left, right, min_cosine, size)
     sides = []
-    for name, side in (("left", left), ("right", right)):
+    for side in (left, right):
         if side is not None:
             blocks = ({"vectors": side[start : start + size]} for start in range(0, len(side), size))
-            sides.append(write_blocks(folder / f"vectors-{mark}-{name}", blocks, size, len(side)))
+            sides.append(write_blocks(folder / "vectors", blocks, size))
     setting = CosineSides(sides[0], None if right is None else sides[1], 0, min_cosine=min_cosine)
-    work = Work(f"cosines-{mark}", cosines, COSINES, setting)
+    work = Work(f"cosines-{digest(setting.mark(), min_cosine)}", cosines, COSINES, setting)
     for batch in PairParts(engine, work, folder, progress, "compare embeddings").all():
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)

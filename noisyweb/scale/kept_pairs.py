@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from noisyweb.dedup_groups import MAX_PAIRS, keep_first
+from noisyweb.dedup_groups import MAX_PAIRS, Given, keep_first
 from noisyweb.hamming_chunks import Hashes, Ints, Pairs
 
 Bools = npt.NDArray[np.bool_]
@@ -29,20 +29,35 @@ _NONE = np.uint64(2**64 - 1)
 _MANY = 1 << 20
 
 
-def collapsed(hashes: Hashes) -> tuple[Ints, Ints]:
-    """The first row of each different hash, ascending, and for every row which of these has its hash."""
-    if not len(hashes):
+def collapsed(hashes: Hashes, rows: Ints | None = None) -> tuple[Ints, Ints]:
+    """The first row of each different hash, ascending, and for every row which of these has its hash.
+
+    Args:
+        hashes: shape (M, 4).
+        rows: which of them are meant, in which order; what is returned are places in it. None: all, as they are.
+    """
+    num_rows = len(hashes if rows is None else rows)
+    if not num_rows:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    order = np.lexsort(hashes.T)  # stable: of equal ones the first row comes first
-    ordered = hashes[order]
-    is_new = np.ones(len(hashes), bool)
-    is_new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+
+    def word(number: int) -> Codes:
+        return hashes[:, number] if rows is None else hashes[rows, number]
+
+    order = np.lexsort([word(number) for number in range(hashes.shape[1])])  # stable: of equal ones the first row leads
+    is_new = np.zeros(num_rows, bool)
+    is_new[0] = True
+    for number in range(hashes.shape[1]):  # a word at a time: all in order would be a second copy
+        ordered = word(number)[order]
+        is_new[1:] |= ordered[1:] != ordered[:-1]
+        del ordered
     firsts = order[is_new]
-    owners = np.empty(len(hashes), np.int64)
-    rank = np.empty(len(firsts), np.int64)
-    rank[np.argsort(firsts)] = np.arange(len(firsts))
-    owners[order] = rank[np.cumsum(is_new) - 1]
-    return np.sort(firsts), owners
+    is_first = np.zeros(num_rows, bool)
+    is_first[firsts] = True
+    ranks = np.cumsum(is_first) - 1
+    lengths = np.diff(np.flatnonzero(is_new), append=num_rows)
+    owners = np.empty(num_rows, np.int64)
+    owners[order] = np.repeat(ranks[firsts], lengths)
+    return np.flatnonzero(is_first), owners
 
 
 def kept_of(starts: Sequence[int], read: Callable[[int, int], Iterable[Pairs]], most: int = MAX_PAIRS) -> Bools:
@@ -98,10 +113,8 @@ def nearest_of(num_rows: int, pairs: Iterable[Pairs]) -> tuple[Ints, Ints, npt.N
     return rows, columns, distances.astype(np.int32)
 
 
-def given_of(
-    firsts: Ints, owners: Ints, is_kept: Bools, pairs: Callable[[], Iterator[Pairs]]
-) -> dict[int, tuple[int, int]]:
-    """For each row that is not kept, its distance to the nearest kept row before it, and that row.
+def given_of(firsts: Ints, owners: Ints, is_kept: Bools, pairs: Callable[[], Iterator[Pairs]]) -> Given:
+    """For each row that is not kept the nearest kept row before it.
 
     Args:
         firsts, owners: see `collapsed`.
@@ -116,17 +129,16 @@ def given_of(
         np.minimum.at(best, j[is_before], _codes(distance[is_before], i[is_before]))
         is_after = is_kept[j] & (copies.last[i] > firsts[j])
         late.append((i[is_after], j[is_after], distance[is_after]))
-    best[is_kept] = _codes(np.zeros(int(is_kept.sum()), np.int32), np.flatnonzero(is_kept))
+    np.copyto(best, np.arange(len(best), dtype=np.uint64), where=is_kept)  # nought from themselves
     of_copies = best[owners[copies.rows]]
     for i, j, distance in late:
         for place, which in copies.after(i, firsts[j]):
             np.minimum.at(of_copies, place, _codes(distance[which], j[which]))
     gone = np.flatnonzero(~is_kept)
-    given: dict[int, tuple[int, int]] = {}
-    for rows, codes in ((firsts[gone], best[gone]), (copies.rows, of_copies)):
-        distances, kept = _decoded(codes)
-        given.update(zip(rows.tolist(), zip(distances.tolist(), firsts[kept].tolist(), strict=True), strict=True))
-    return given
+    rows = np.concatenate([firsts[gone], copies.rows])
+    order = np.argsort(rows)
+    distances, kept = _decoded(np.concatenate([best[gone], of_copies])[order])
+    return rows[order], firsts[kept], distances.astype(np.int32)
 
 
 class _Copies:

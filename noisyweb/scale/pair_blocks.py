@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from noisyweb.dedup_groups import Given
 from noisyweb.hamming import neighbours
-from noisyweb.hamming_chunks import Hashes, Pairs
+from noisyweb.hamming_chunks import Hashes, Ints, Pairs
 from noisyweb.progress import Progress, silent
 from noisyweb.remote_path import Place
-from noisyweb.scale.blocks import Blocks, PairParts, Sides, digest, gathered, write_blocks
+from noisyweb.scale.blocks import Blocks, PairParts, Sides, gathered, write_blocks
 from noisyweb.scale.engine import Engine
 from noisyweb.scale.kept_pairs import collapsed, given_of, kept_of, nearest_of
 from noisyweb.scale.parts import Work
@@ -53,6 +54,7 @@ class NearPairs:
         engine: where they are looked for.
         folder: for blocks and parts.
         left, right: as in `noisyweb.hamming.neighbours`.
+        left_rows, right_rows: which of them are meant, in which order; None: all. Pairs are places in these.
         radius: in bits.
         size: rows of a block.
         progress: told of ``what``, the pairs of blocks done, and all of them.
@@ -68,15 +70,13 @@ class NearPairs:
         size: int,
         progress: Progress = silent,
         what: str = "compare",
+        *,
+        left_rows: Ints | None = None,
+        right_rows: Ints | None = None,
     ) -> None:
-        mark = digest(left, right, radius, size)
-        sides = [
-            None if side is None else _written(folder / f"hashes-{mark}-{name}", side, size)
-            for name, side in (("left", left), ("right", right))
-        ]
-        assert sides[0] is not None
-        self.sides = Sides(sides[0], sides[1], radius)
-        work = Work(f"pairs-{mark}", near_pairs, PAIRS, self.sides)
+        ours = _written(folder, left, left_rows, size)
+        self.sides = Sides(ours, None if right is None else _written(folder, right, right_rows, size), radius)
+        work = Work(f"pairs-{self.sides.mark()}", near_pairs, PAIRS, self.sides)
         self._parts = PairParts(engine, work, folder, progress, what)
 
     def read(self, i: int, j: int) -> Iterator[Pairs]:
@@ -88,9 +88,10 @@ class NearPairs:
         return map(_pairs, self._parts.all())
 
 
-def _written(folder: Place, hashes: Hashes, size: int) -> Blocks:
-    blocks = ({"hashes": hashes[start : start + size]} for start in range(0, len(hashes), size))
-    return write_blocks(folder, blocks, size, len(hashes))
+def _written(folder: Place, hashes: Hashes, rows: Ints | None, size: int) -> Blocks:
+    cuts = [slice(start, start + size) for start in range(0, len(hashes if rows is None else rows), size)]
+    blocks = ({"hashes": hashes[cut] if rows is None else hashes[rows[cut]]} for cut in cuts)
+    return write_blocks(folder / "hashes", blocks, size)
 
 
 def _pairs(batch: pa.RecordBatch) -> Pairs:
@@ -99,28 +100,44 @@ def _pairs(batch: pa.RecordBatch) -> Pairs:
 
 
 def nearest_kept_in_blocks(
-    engine: Engine, folder: Place, hashes: Hashes, radius: int, size: int, progress: Progress = silent
-) -> dict[int, tuple[int, int]]:
-    """The same as `noisyweb.dedup_groups.nearest_kept`.
+    engine: Engine,
+    folder: Place,
+    hashes: Hashes,
+    radius: int,
+    size: int,
+    progress: Progress = silent,
+    rows: Ints | None = None,
+) -> Given:
+    """The same as `noisyweb.dedup_groups.nearest_kept` of some rows of the hashes; None: of all.
 
-    The driver holds of each row its hash (twice while equal ones are looked for), and some 40 bytes besides; of each
-    pair nothing for longer than a batch, but for the undecided ones of a block, 20 million at the most.
+    The driver holds some 50 bytes of each row besides its hash; of each pair nothing for longer than a batch, but for
+    the undecided ones of a block, 20 million at the most.
     """
-    firsts, owners = collapsed(hashes)
-    unique = hashes[firsts]
-    pairs = NearPairs(engine, folder, unique, None, radius, size, progress, "group")
+    firsts, owners = collapsed(hashes, rows)
+    different = firsts if rows is None else rows[firsts]
+    pairs = NearPairs(engine, folder, hashes, None, radius, size, progress, "group", left_rows=different)
+    del different
     starts = [pairs.sides.left.start(number) for number in range(len(pairs.sides.left) + 1)]
     is_kept = kept_of(starts, pairs.read)
     return given_of(firsts, owners, is_kept, pairs.all)
 
 
 def nearest_in_blocks(
-    engine: Engine, folder: Place, left: Hashes, right: Hashes, radius: int, size: int, progress: Progress = silent
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The same as `noisyweb.leaks.nearest`: equal hashes are compared once."""
-    firsts, owners = collapsed(left)
+    engine: Engine,
+    folder: Place,
+    left: Hashes,
+    right: Hashes,
+    radius: int,
+    size: int,
+    progress: Progress = silent,
+    *,
+    left_rows: Ints | None = None,
+) -> tuple[Ints, Ints, npt.NDArray[np.int32]]:
+    """The same as `noisyweb.leaks.nearest`, of some left rows or of all: equal hashes are compared once."""
+    firsts, owners = collapsed(left, left_rows)
     others, _ = collapsed(right)  # of equal ones the first is the nearest
-    pairs = NearPairs(engine, folder, left[firsts], right[others], radius, size, progress, "compare")
+    ours = firsts if left_rows is None else left_rows[firsts]
+    pairs = NearPairs(engine, folder, left, right, radius, size, progress, left_rows=ours, right_rows=others)
     rows, columns, distances = nearest_of(len(firsts), pairs.all())
     place = np.full(len(firsts), -1, np.int64)
     place[rows] = np.arange(len(rows))

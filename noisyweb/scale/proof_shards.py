@@ -6,26 +6,29 @@ clean images, which only the driver can read, lie beside the questions that need
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from noisyweb.hashes import Described
+from noisyweb.described import Described
+from noisyweb.image_ids import Ints, text_of
 from noisyweb.places import names_in, write_file
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Match, Prover, Question
 from noisyweb.remote_path import Place, open_parquet
+from noisyweb.scale.blocks import digest
 from noisyweb.scale.engine import Engine
 from noisyweb.scale.parts import Shard, Work, run_shards
-from noisyweb.scale.view_blocks import guesses_of
+from noisyweb.scale.view_blocks import ViewCandidates, guesses_of
 from noisyweb.workspace import Workspace
 
 QUESTIONS = pa.schema(
     [
-        pa.field("i", pa.int64(), nullable=False),  # rows of the two images in their sets
+        pa.field("i", pa.int64(), nullable=False),  # places of the two images in their sets
         pa.field("j", pa.int64(), nullable=False),
         pa.field("first", pa.string(), nullable=False),  # their ids
         pa.field("second", pa.string(), nullable=False),
@@ -67,7 +70,7 @@ class Proofs:
     """What the proofs came to.
 
     Attributes:
-        matches: by the rows of the two images.
+        matches: by the places of the two images in their sets.
         aside: pairs that were given up, by their ids, and why; they count as no copies.
     """
 
@@ -112,29 +115,34 @@ def _question(first: str, second: str, is_turned: bool, numbers: Sequence[int]) 
 def prove_in_shards(
     engine: Engine,
     folder: Place,
-    mark: str,
-    candidates: Iterable[pa.RecordBatch],
+    candidates: ViewCandidates,
     left: Described,
     right: Described,
     workspace: Place,
     radius: int,
     size: int,
     progress: Progress = silent,
-    ranks: Mapping[str, int] | None = None,
+    ranks: Ints | None = None,
 ) -> Proofs:
-    """Decide on candidates (`noisyweb.scale.view_blocks.CANDIDATES`).
+    """Decide on candidates.
 
     Args:
         engine: where.
         folder: for questions and parts.
-        mark: a digest of all that the answers depend on.
-        candidates: consumed in a stream.
-        left, right: the two sets that i and j are rows of.
+        candidates: read in a stream.
+        left, right: the two sets that they are of.
         workspace: the store of whatever ``is_stored``.
         radius, size: see `ProofSetting`.
         progress: told how many are done.
-        ranks: where the images of both sets stand in one order; then the one that comes first is asked about first.
+        ranks: where both sets are rows of the same images: where each row stands in one order; then the one that comes
+            first is asked about first.
     """
+    sides = [
+        part
+        for images, places in ((left, candidates.left), (right, candidates.right))
+        for part in (images.looks.ids, images.looks.is_stored, images.rows[places])
+    ]
+    mark = digest(candidates.mark, *sides, ranks, radius, size)
     questions = folder / f"questions-{mark}"
     total = _write_questions(questions, candidates, left, right, size, ranks)
     work = Work(f"proofs-{mark}", proofs, PROOFS, ProofSetting(questions, size, workspace, radius))
@@ -151,30 +159,24 @@ def prove_in_shards(
 
 
 def _write_questions(
-    folder: Place,
-    candidates: Iterable[pa.RecordBatch],
-    left: Described,
-    right: Described,
-    size: int,
-    ranks: Mapping[str, int] | None,
+    folder: Place, candidates: ViewCandidates, left: Described, right: Described, size: int, ranks: Ints | None
 ) -> int:
     """Write the files that are not there yet; gives the number of questions."""
     there = set(names_in(folder))
-    ids = [pa.array(side.ids, pa.string()) for side in (left, right)]
     total = 0
-    for number, table in enumerate(_cut(candidates, size)):
+    for number, table in enumerate(_cut(candidates.parts.all(), size)):
         total += len(table)
         if f"{number}.parquet" in there:
             continue
-        rows = [table["i"], table["j"]]
-        names = [column.take(row.combine_chunks()) for column, row in zip(ids, rows, strict=True)]
-        pairs = zip(*(column.to_pylist() for column in names), strict=True)
-        is_turned = [ranks is not None and ranks[first] > ranks[second] for first, second in pairs]
-        asked = pa.table([*rows, *names, pa.array(is_turned), table["guesses"]], schema=QUESTIONS)
+        places = [candidates.left[table["i"].to_numpy()], candidates.right[table["j"].to_numpy()]]
+        rows = [side.rows[place] for side, place in zip((left, right), places, strict=True)]
+        names = [text_of(side.looks.ids[row]) for side, row in zip((left, right), rows, strict=True)]
+        is_turned = np.zeros(len(table), bool) if ranks is None else ranks[rows[0]] > ranks[rows[1]]
+        asked = pa.table([*map(pa.array, places), *names, pa.array(is_turned), table["guesses"]], schema=QUESTIONS)
         clean = [
             (side, pc.unique(column).to_pylist())
             for side, column in zip((left, right), names, strict=True)
-            if not side.is_stored
+            if not side.looks.is_stored
         ]
         if clean:
             with (
@@ -182,7 +184,7 @@ def _write_questions(
                 pq.ParquetWriter(temporary, CLEAN, compression="none") as writer,
             ):
                 for side, wanted in clean:
-                    for image_id, data in zip(wanted, side.load(wanted), strict=True):
+                    for image_id, data in zip(wanted, side.looks.load(wanted), strict=True):
                         writer.write_batch(pa.record_batch([[image_id], [data]], schema=CLEAN))
         with write_file(folder / f"{number}.parquet") as temporary:
             pq.write_table(asked, temporary, compression="zstd")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from noisyweb.dedup_groups import Given
 from noisyweb.dedup_report import SetAside
+from noisyweb.described import Bools, Described
 from noisyweb.embedding import Embedding, Vectors
-from noisyweb.hamming_chunks import Hashes, Ints
-from noisyweb.hashes import Described
+from noisyweb.hamming_chunks import Ints
+from noisyweb.hashes import KnownVectors
+from noisyweb.image_ids import Ids
 from noisyweb.places import absolute, remove_tree
 from noisyweb.progress import Progress, silent
 from noisyweb.proof import Match
-from noisyweb.scale.blocks import digest
 from noisyweb.scale.describe_shards import describe_in_shards
 from noisyweb.scale.embed_shards import cosines_in_blocks, embed_in_shards
 from noisyweb.scale.engine import Engine
@@ -59,13 +61,13 @@ class Spread:
         self._folder = absolute(workspace.folder) / "parts" / "dedup"
         self.aside: list[SetAside] = []
 
-    def describe(self, image_ids: Sequence[str], method: str, with_views: bool) -> None:
+    def describe(self, ids: Ids, method: str, with_views: bool) -> None:
         """See `noisyweb.hashes.describe_new`."""
         given_up = describe_in_shards(
             self._engine,
             self._folder,
             self._workspace,
-            image_ids,
+            ids,
             method,
             with_views,
             self._sizes.images,
@@ -73,26 +75,36 @@ class Spread:
         )
         self.aside += [SetAside("unreadable", image_id, reason) for image_id, reason in given_up]
 
-    def embed(self, image_ids: Sequence[str], embedding: Embedding) -> None:
+    def embed(self, images: Described, embedding: Embedding) -> None:
         """See `noisyweb.hashes.embed_new`."""
         given_up = embed_in_shards(
-            self._engine, self._folder, self._workspace, image_ids, embedding, self._sizes.images, self._progress
+            self._engine, self._folder, self._workspace, images, embedding, self._sizes.images, self._progress
         )
         self.aside += [SetAside("without a vector", image_id, reason) for image_id, reason in given_up]
 
-    def nearest(self, left: Hashes, right: Hashes, radius: int) -> tuple[Ints, Ints, npt.NDArray[np.int32]]:
+    def nearest(self, left: Described, right: Described, radius: int) -> tuple[Ints, Ints, npt.NDArray[np.int32]]:
         """See `noisyweb.leaks.nearest`."""
-        return nearest_in_blocks(self._engine, self._folder, left, right, radius, self._sizes.hashes, self._progress)
+        return nearest_in_blocks(
+            self._engine,
+            self._folder,
+            left.looks.hashes,
+            right.hashes,
+            radius,
+            self._sizes.hashes,
+            self._progress,
+            left_rows=left.rows,
+        )
 
-    def nearest_kept(self, hashes: Hashes, radius: int, *, progress: Progress = silent) -> dict[int, tuple[int, int]]:
+    def nearest_kept(self, images: Described, radius: int, progress: Progress) -> Given:
         """See `noisyweb.dedup_groups.nearest_kept`."""
-        return nearest_kept_in_blocks(self._engine, self._folder, hashes, radius, self._sizes.hashes, progress)
+        hashes, size = images.looks.hashes, self._sizes.hashes
+        return nearest_kept_in_blocks(self._engine, self._folder, hashes, radius, size, progress, images.rows)
 
     def by_views(self, radius: int) -> Stage:
         """See `noisyweb.stages.ByViews`."""
         return _SpreadViews(self, radius)
 
-    def by_embedding(self, vectors: Mapping[str, Vectors], min_cosine: float) -> Stage:
+    def by_embedding(self, vectors: KnownVectors, min_cosine: float) -> Stage:
         """See `noisyweb.stages.ByEmbedding`."""
 
         def alike(left: Vectors, right: Vectors | None, least: float) -> Iterator[tuple[int, int, float]]:
@@ -102,29 +114,15 @@ class Spread:
         return ByEmbedding(vectors, min_cosine, alike)
 
     def prove(
-        self,
-        left: Described,
-        right: Described | None,
-        radius: int,
-        progress: Progress,
-        ranks: Mapping[str, int] | None = None,
+        self, left: Described, right: Described | None, radius: int, progress: Progress, ranks: Ints | None = None
     ) -> Pairs:
         """The proven pairs between two sets, or of one; for ranks see `noisyweb.scale.proof_shards.prove_in_shards`."""
-        views = None if right is None else right.views
-        parts, mark = view_candidates(
-            self._engine, self._folder, left.views, views, self._sizes.views, progress=progress
-        )
-        other = left if right is None else right
-        order = None if ranks is None else list(ranks)
-        sets = (left.ids, left.is_stored, other.ids, other.is_stored)
-        mark = digest(mark, *sets, order, radius, self._sizes.proofs)
         found = prove_in_shards(
             self._engine,
             self._folder,
-            mark,
-            parts.all(),
+            view_candidates(self._engine, self._folder, left, right, self._sizes.views, progress=progress),
             left,
-            other,
+            left if right is None else right,
             absolute(self._workspace.folder),
             radius,
             self._sizes.proofs,
@@ -145,28 +143,27 @@ class _SpreadViews:
     def __init__(self, spread: Spread, radius: int) -> None:
         self._spread, self._radius = spread, radius
         self._near = ByViews(radius)
-        self._known: set[str] = set()
-        self._matches: dict[tuple[str, str], Match] = {}
+        self._is_known: Bools = np.zeros(0, bool)  # by row
+        self._matches: dict[tuple[int, int], Match] = {}
 
     def pairs(self, left: Described, right: Described | None, progress: Progress = silent) -> Pairs:
-        """See `noisyweb.stages.Stage`."""
+        """See `noisyweb.stages.Stage`; those of one set are always rows of the same images."""
         if right is not None:
             return self._spread.prove(left, right, self._radius, progress)
-        new = left.part([image_id for image_id in left.ids if image_id not in self._known])
-        old = left.part([image_id for image_id in left.ids if image_id in self._known])
-        place = {image_id: row for row, image_id in enumerate(left.ids)}
+        size = len(left.looks.ids)
+        self._is_known = self._is_known if len(self._is_known) else np.zeros(size, bool)
+        place = np.full(size, -1)
+        place[left.rows] = np.arange(len(left))
+        is_known = self._is_known[left.rows]
+        new, old = (left.part(np.flatnonzero(chosen)) for chosen in (~is_known, is_known))
         for one, two in ((new, None), (new, old)):
-            if one.ids and (two is None or two.ids):
+            if len(one) and (two is None or len(two)):
                 for (i, j), match in self._spread.prove(one, two, self._radius, progress, place).items():
-                    ids = one.ids[i], (two or one).ids[j]
-                    first, second = sorted(ids, key=place.__getitem__)
+                    first, second = sorted((int(one.rows[i]), int((two or one).rows[j])), key=place.__getitem__)
                     self._matches[first, second] = match
-        self._known.update(new.ids)
-        return {
-            (place[first], place[second]): match
-            for (first, second), match in self._matches.items()
-            if first in place and second in place
-        }
+        self._is_known[new.rows] = True
+        both = ((int(place[first]), int(place[second]), match) for (first, second), match in self._matches.items())
+        return {(i, j): match for i, j, match in both if min(i, j) >= 0}
 
     def closely(self, left: Described, right: Described) -> Pairs:
         """See `noisyweb.stages.Stage`; so few that they are looked at here."""

@@ -7,18 +7,20 @@ of blocks are the best of all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from noisyweb.copies import VIEW_RADIUS, Guess, Index, Rows, candidate_rows
+from noisyweb.described import Described
+from noisyweb.image_ids import Ints
+from noisyweb.packed_views import PackedViews
 from noisyweb.progress import Progress, silent
 from noisyweb.remote_path import Place
-from noisyweb.scale.blocks import Arrays, PairParts, Sides, digest, write_blocks
+from noisyweb.scale.blocks import Arrays, Blocks, PairParts, Sides, write_blocks
 from noisyweb.scale.engine import Engine
 from noisyweb.scale.parts import Work
-from noisyweb.views import PROBES, Views
 
 CANDIDATES = pa.schema(
     [
@@ -86,54 +88,57 @@ def guesses_of(numbers: Sequence[int]) -> list[Guess]:
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class ViewCandidates:
+    """Candidates, by rows of their blocks.
+
+    Attributes:
+        parts: with rows of `CANDIDATES`.
+        left, right: the place of each row among the images of its side, shape (M,); of one side twice the same.
+        mark: a digest of all that the candidates depend on.
+    """
+
+    parts: PairParts
+    left: Ints
+    right: Ints
+    mark: str
+
+
 def view_candidates(
     engine: Engine,
     folder: Place,
-    left: Sequence[Views | None],
-    right: Sequence[Views | None] | None,
+    left: Described,
+    right: Described | None,
     size: int,
     radius: int = VIEW_RADIUS,
     progress: Progress = silent,
-) -> tuple[PairParts, str]:
-    """The candidates of `noisyweb.copies.candidates`, and a digest of all that they depend on.
+) -> ViewCandidates:
+    """The candidates of `noisyweb.copies.candidates`.
 
-    Those between two sets come by their right rows, those of one by their left ones (unless a worker had to halve its
-    blocks), so that pairs that share an image are near each other.
+    The blocks stand in whatever order the views come in, so that they are written from a stream. Candidates between two
+    sets come by their right rows, those of one by their left ones (unless a worker had to halve its blocks), so that
+    pairs that share an image are near each other.
     """
-    sides = []
-    for views in (left, right):
-        if views is not None:
-            mark = _digest_of(views)
-            blocks = (_arrays(views[start : start + size]) for start in range(0, len(views), size))
-            sides.append((write_blocks(folder / f"views-{mark}-{size}", blocks, size, len(views)), mark))
-    mark = digest(radius, size, [mark for _, mark in sides])
-    work = Work(
-        f"candidates-{mark}",
-        view_pairs,
-        CANDIDATES,
-        Sides(sides[0][0], None if right is None else sides[1][0], radius),
-    )
-    return PairParts(engine, work, folder, progress, "compare views"), mark
+    sides = [_written(folder, images, size) for images in (left, right) if images is not None]
+    setting = Sides(sides[0][0], None if right is None else sides[1][0], radius)
+    work = Work(f"candidates-{setting.mark()}", view_pairs, CANDIDATES, setting)
+    parts = PairParts(engine, work, folder, progress, "compare views")
+    return ViewCandidates(parts, sides[0][1], sides[-1][1], setting.mark())
 
 
-def _digest_of(views: Sequence[Views | None]) -> str:
-    return digest([digest(one["faces"], one["probes"], one["targets"]) for one in _pieces(views)])
+def _written(folder: Place, images: Described, size: int) -> tuple[Blocks, Ints]:
+    """Blocks of views, and the place of each row among the images."""
+    places = [np.empty(0, np.int64)]
 
+    def blocks() -> Iterator[Arrays]:
+        assert images.looks.views is not None
+        for there, views in images.looks.views.blocks(images.rows, size):
+            places.append(there)
+            yield {"faces": views.faces, "probes": views.probes, "targets": views.targets}
 
-def _pieces(views: Sequence[Views | None]) -> Iterator[Arrays]:
-    for start in range(0, len(views), 1 << 14):
-        yield _arrays(views[start : start + (1 << 14)])
-
-
-def _arrays(views: Sequence[Views | None]) -> Arrays:
-    there = [one for one in views if one is not None]
-    none: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
-    return {
-        "faces": np.array([0 if one is None else len(one.probes) // len(PROBES) for one in views], np.int16),
-        "probes": np.concatenate([none, *(one.probes for one in there)]),
-        "targets": np.concatenate([none, *(one.targets for one in there)]),
-    }
+    written = write_blocks(folder / "views", blocks(), size)
+    return written, np.concatenate(places)
 
 
 def _index(block: Arrays) -> Index:
-    return Index.of_arrays(block["faces"], block["probes"], block["targets"])
+    return Index.of_packed(PackedViews(block["faces"], block["probes"], block["targets"]))

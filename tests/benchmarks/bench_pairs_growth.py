@@ -72,17 +72,16 @@ if __name__ == "__main__":
 """
 LOAD_VIEWS = """
 from noisyweb.copies import Index, candidate_rows
-from noisyweb.views import Views
+from noisyweb.packed_views import HeldViews, PackedViews
 def load(path, count):
     with np.load(path) as held:
-        ends = [np.cumsum(held["faces"].astype(int) * each)[:-1] for each in (8, held["each"])]
-        parts = [np.split(held[name], end) for name, end in zip(("probes", "targets"), ends)]
-    return [Views(*views) for views in zip(*parts)][:count]
+        found = PackedViews(held["faces"].astype(np.int16), held["probes"], held["targets"])
+    return found.take(np.arange(count))
 """
 VIEWS = (
     LOAD_VIEWS
     + """
-index = Index.of(load(sys.argv[1], int(sys.argv[2])))
+index = Index.of_packed(load(sys.argv[1], int(sys.argv[2])))
 start = time.perf_counter()
 rows = candidate_rows(index, None, threads=1)
 seconds = time.perf_counter() - start
@@ -92,14 +91,17 @@ tell(seconds=seconds, pairs=len(set(map(tuple, rows[:, :2].tolist()))))
 VIEW_BLOCKS = (
     LOAD_VIEWS
     + """
+from noisyweb.described import Looks
 from noisyweb.scale.local import LocalEngine
 from noisyweb.scale.view_blocks import view_candidates
 if __name__ == "__main__":
-    views = load(sys.argv[1], int(sys.argv[2]))
+    count = int(sys.argv[2])
+    held = HeldViews(load(sys.argv[1], count))
+    none = np.zeros((count, 4), "<u8")
+    images = Looks(none.view("S32").ravel(), none, np.ones(count, bool), held, lambda ids: ()).all()
     with tempfile.TemporaryDirectory() as folder, LocalEngine(1) as engine:
         start = time.perf_counter()
-        parts, _ = view_candidates(engine, Path(folder), views, None, int(sys.argv[3]))
-        pairs = sum(map(len, parts.all()))
+        pairs = sum(map(len, view_candidates(engine, Path(folder), images, None, int(sys.argv[3])).parts.all()))
         seconds = time.perf_counter() - start
     tell(seconds=seconds, pairs=pairs)
 """
