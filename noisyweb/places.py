@@ -47,13 +47,13 @@ def write_file(place: Place) -> Iterator[Path]:
         with replacing_file(place) as temporary:
             yield temporary
         return
-    with disk_errors(tempfile.gettempdir()), _unnamed() as temporary:
+    with disk_errors(tempfile.gettempdir()), unnamed_file() as temporary:
         yield temporary
         place.upload(temporary)
 
 
 @contextlib.contextmanager
-def _unnamed() -> Iterator[Path]:
+def unnamed_file() -> Iterator[Path]:
     """A path of this process's own to a file without a name, where there is such a thing: a kill leaves nothing."""
     if Path("/proc/self/fd").is_dir():
         with tempfile.TemporaryFile(prefix="noisyweb-") as file:

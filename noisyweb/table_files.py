@@ -6,7 +6,6 @@ another process folds meanwhile is in the table then, and taking it in twice cha
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from noisyweb import schemas
 from noisyweb.errors import CorruptFileError, SourceError
 from noisyweb.journal import Journal, read_journal
-from noisyweb.places import remove_all, write_file
+from noisyweb.places import remove_all, unnamed_file, write_file
 from noisyweb.remote_journal import GoneError, RemoteJournal, object_places, read_objects
 from noisyweb.remote_path import Place, RemotePath
 from noisyweb.tabledb import Tables
@@ -198,8 +197,7 @@ class TableFiles:
             if place.exists():
                 yield from _batches(place, place, name, columns, size)
         elif place.is_file():
-            with tempfile.TemporaryDirectory(prefix="noisyweb-") as folder:
-                copy = Path(folder, "table")
+            with unnamed_file() as copy:
                 place.download(copy)
                 yield from _batches(copy, place, name, columns, size)
 
