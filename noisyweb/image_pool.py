@@ -24,8 +24,8 @@ MAX_QUEUED = 8
 """Bodies that one worker is given ahead, the one in work included."""
 MAX_STARTS = 3
 """Workers that may die one after the other without having started."""
-START_S = 60.0
-"""Seconds that a worker may take to start."""
+START_S, STOP_S = 60.0, 5.0
+"""Seconds that a worker may take to start, and to end."""
 
 
 class ImagePool:
@@ -184,10 +184,11 @@ class _Worker(asyncio.Protocol):
             self._timer = self._loop.call_later(min(self._limit_s / 10, 1.0), self._watch)
 
     async def stop(self) -> None:
-        """Let it end; it has nothing left to do."""
+        """Let it end; it has nothing left to do. No thread waits for it: at the end of the process there are none."""
         self._transport.close()
-        try:
-            await asyncio.wait_for(asyncio.to_thread(self.process.wait), 5)
-        except TimeoutError:
+        end_s = self._loop.time() + STOP_S
+        while self.process.poll() is None and self._loop.time() < end_s:
+            await asyncio.sleep(0.005)
+        if self.process.poll() is None:
             self.process.kill()
             self.process.wait()

@@ -36,7 +36,7 @@ class Station:
         except BaseException:
             self._loop.call_soon_threadsafe(self._loop.stop)
             raise
-        atexit.register(self._hang_up)
+        atexit.register(self.close)
 
     @classmethod
     def of(cls, setting: FetchSetting) -> Self:
@@ -58,7 +58,7 @@ class Station:
         """End the decoders and the connections; after an error nobody knows what state they are in."""
         if Station._kept is self:
             Station._kept = None
-        atexit.unregister(self._hang_up)
+        atexit.unregister(self.close)
         self._wait_for(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
 
@@ -69,10 +69,6 @@ class Station:
     async def _close(self) -> None:
         await self._pool.__aexit__(None, None, None)
         await self._fetcher.__aexit__(None, None, None)
-
-    def _hang_up(self) -> None:
-        """At the end of the process; its decoders end by themselves, since their sockets close."""
-        self._wait_for(self._fetcher.__aexit__(None, None, None))
 
     def _wait_for(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
