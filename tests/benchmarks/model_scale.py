@@ -27,10 +27,10 @@ class Stage:
 
 
 LINEAR = (
-    Stage("crawl", 10_300, 1.0e6, 0.006e6, 44.4),
+    Stage("crawl", 6_900, 1.0e6, 0.006e6, 44.4),
     Stage("describe (hash, views)", 5_200, 0.007e6, 1.0e6, 0.9),
-    Stage("build", 3_300, 0.003e6, 1.0e6, 44.2),
-    Stage("export", 2_100, 0.007e6, 0.1e6, 47.0),
+    Stage("build", 3_000, 0.003e6, 1.0e6, 44.2),
+    Stage("export", 1_900, 0.007e6, 0.1e6, 47.0),
 )
 PAIRS = {"pairs of hashes": 85e-12, "candidates by views": 18e-9, "proofs (web's rate)": 1.9e-6 * 2 * 4e-3}
 """Seconds a pair of images, of N x N / 2."""
