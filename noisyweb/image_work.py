@@ -18,9 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from noisyweb.decode import NotUsableError, decode, pillow_in_bounds
 from noisyweb.errors import NoisywebError
-from noisyweb.phash import phash, phash_of
 from noisyweb.store import ImageStore, open_store
 
 if TYPE_CHECKING:
@@ -62,6 +60,10 @@ def process(body: bytes, work: ImageWork) -> tuple[Outcome, bytes | None]:
     fetched = hashlib.sha256(body).hexdigest()
     if not work.decode:
         return {"reason": None, "image_id": fetched, "fetched_id": fetched, "num_bytes": len(body)}, body
+    # Here, since a worker that only stores images starts in half the time without.
+    from noisyweb.decode import NotUsableError, decode
+    from noisyweb.phash import phash, phash_of
+
     try:
         image = decode(body, min_side=work.min_side, image_size=work.image_size)
     except NotUsableError as error:
@@ -155,5 +157,11 @@ if __name__ == "__main__":
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the crawl, which closes the socket
-    with pillow_in_bounds(), contextlib.suppress(ConnectionError):  # the crawl ended first
-        serve(socket.socket(fileno=int(sys.argv[1])), ImageWork(**json.loads(sys.argv[2])))
+    wanted = ImageWork(**json.loads(sys.argv[2]))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.suppress(ConnectionError))  # the crawl ended first
+        if wanted.decode:
+            from noisyweb.decode import pillow_in_bounds
+
+            stack.enter_context(pillow_in_bounds())
+        serve(socket.socket(fileno=int(sys.argv[1])), wanted)
