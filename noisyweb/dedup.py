@@ -107,7 +107,8 @@ def dedup(
         }
         if spread is None:
             new = undescribed(workspace, web_ids, method, views)
-            describe_new(workspace, stored(workspace, new), method, num_images=len(new), **options)
+            if len(new):  # else the tables would be read once more
+                describe_new(workspace, stored(workspace, new), method, num_images=len(new), **options)
         else:
             spread.describe(web_ids, method, views)
         web = known_looks(workspace, web_ids, method, with_views=views)

@@ -248,9 +248,8 @@ def describe_now(
     return looks.described(find(looks.ids, come))
 
 
-def words(column: pa.ChunkedArray | Sequence[bytes]) -> Hashes:
+def words(values: Sequence[bytes]) -> Hashes:
     """32-byte hashes as words, shape (N, 4)."""
-    values = column.to_pylist() if isinstance(column, pa.ChunkedArray) else column
     return np.frombuffer(b"".join(values), dtype="<u8").reshape(-1, NUM_WORDS)
 
 

@@ -169,7 +169,7 @@ class TableFiles:
             write_file(self.folder / f"{name}.parquet") as temporary,
             pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
         ):
-            for group in _groups(batches):
+            for group in tables_of(batches, GROUP_ROWS):
                 writer.write_table(group)
             if isinstance(self.folder, RemotePath):
                 self.check()
@@ -202,14 +202,14 @@ class TableFiles:
                 yield from _batches(copy, place, name, columns, size)
 
 
-def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Rows in groups of one size, however they come: the same rows give the same file."""
+def tables_of(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
+    """Rows in tables of ``size``, however they come; the last may have fewer. The same rows give the same tables."""
     held: list[pa.RecordBatch] = []
     num_rows = 0
     for batch in batches:
-        while num_rows + len(batch) >= GROUP_ROWS:
-            held.append(batch.slice(0, GROUP_ROWS - num_rows))
-            batch = batch.slice(GROUP_ROWS - num_rows)
+        while num_rows + len(batch) >= size:
+            held.append(batch.slice(0, size - num_rows))
+            batch = batch.slice(size - num_rows)
             yield pa.Table.from_batches(held).combine_chunks()
             held, num_rows = [], 0
         if len(batch):

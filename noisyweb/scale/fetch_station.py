@@ -9,7 +9,7 @@ import asyncio
 import atexit
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Self
+from typing import Any
 
 from noisyweb.fetch import Fetcher
 from noisyweb.image_pool import ImagePool
@@ -39,15 +39,13 @@ class Station:
         atexit.register(self.close)
 
     @classmethod
-    def of(cls, setting: FetchSetting) -> Self:
+    def of(cls, setting: FetchSetting) -> Station:
         """The station of a crawl: the one that is there, or a new one."""
-        kept = cls._kept
-        if not isinstance(kept, cls) or kept._run_id != setting.run_id:
-            if kept is not None:
-                kept.close()
-            kept = cls(setting)
-            cls._kept = kept
-        return kept
+        if cls._kept is not None and cls._kept._run_id != setting.run_id:
+            cls._kept.close()
+        if cls._kept is None:
+            cls._kept = Station(setting)
+        return cls._kept
 
     def start(self, task: Task, ended: Callable[[BaseException | None], None]) -> None:
         """Begin a task; ``ended`` is told, in the station's thread, what it raised, or None."""

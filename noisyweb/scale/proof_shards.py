@@ -6,7 +6,7 @@ clean images, which only the driver can read, lie beside the questions that need
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from noisyweb.scale.blocks import digest
 from noisyweb.scale.engine import Engine
 from noisyweb.scale.parts import Shard, Work, run_shards
 from noisyweb.scale.view_blocks import ViewCandidates, guesses_of
+from noisyweb.table_files import tables_of
 from noisyweb.workspace import Workspace
 
 QUESTIONS = pa.schema(
@@ -164,7 +165,7 @@ def _write_questions(
     """Write the files that are not there yet; gives the number of questions."""
     there = set(names_in(folder))
     total = 0
-    for number, table in enumerate(_cut(candidates.parts.all(), size)):
+    for number, table in enumerate(tables_of(candidates.parts.all(), size)):
         total += len(table)
         if f"{number}.parquet" in there:
             continue
@@ -189,20 +190,3 @@ def _write_questions(
         with write_file(folder / f"{number}.parquet") as temporary:
             pq.write_table(asked, temporary, compression="zstd")
     return total
-
-
-def _cut(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
-    """Tables of ``size`` rows; the last may have fewer."""
-    held: list[pa.RecordBatch] = []
-    num_rows = 0
-    for batch in batches:
-        held.append(batch)
-        num_rows += len(batch)
-        if num_rows >= size:
-            table = pa.Table.from_batches(held)
-            for start in range(0, num_rows - size + 1, size):
-                yield table.slice(start, size)
-            num_rows %= size
-            held = table.slice(len(table) - num_rows).to_batches() if num_rows else []
-    if num_rows:
-        yield pa.Table.from_batches(held)
