@@ -54,7 +54,10 @@ def sizes_of(text: str | None, engine: str | None, place: str) -> Sizes | None:
     for part in text.split(","):
         name, _, number = part.strip().partition("=")
         if name not in names or not number.isdecimal() or not int(number):
-            raise SourceError(f"--sizes {part.strip()}: expected NAME=NUMBER, NAME being one of {', '.join(names)}")
+            raise SourceError(
+                f"--sizes {part.strip()}: expected NAME=NUMBER, NAME being one of {', '.join(names)}, "
+                "NUMBER being 1 or more"
+            )
         wanted[name] = int(number)
     return Sizes(**wanted)
 
