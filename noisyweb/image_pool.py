@@ -12,11 +12,13 @@ import os
 import socket
 import subprocess
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import cast
 
+from noisyweb.body_ring import BodyRing
 from noisyweb.errors import CrawlError
-from noisyweb.image_work import LENGTH, MAX_WAITING, ImageWork, Outcome, arguments
+from noisyweb.image_work import HEAD, IN_LINE, MAX_WAITING, ImageWork, Outcome, arguments
 from noisyweb.patience import patience_s
 from noisyweb.plain_url import is_url
 
@@ -41,11 +43,11 @@ class ImagePool:
         self._work, self._limit_s = work, limit_s
         self._num = processes or os.cpu_count() or 1
         self._workers: list[_Worker] = []
-        ahead = MAX_QUEUED
+        self._queue: deque[tuple[bytes, asyncio.Future[Outcome]]] = deque()
+        self._ahead = MAX_QUEUED
         if is_url(work.store):
-            ahead += MAX_WAITING
+            self._ahead += MAX_WAITING
             self._limit_s += patience_s()  # the store may be away that long
-        self._slots = asyncio.Semaphore(self._num * ahead)
         self._replacing: set[asyncio.Task[None]] = set()
         self._error: Exception | None = None
         self._is_open = False
@@ -69,27 +71,39 @@ class ImagePool:
         Raises:
             CrawlError: the store cannot be written, or the workers cannot run at all.
         """
-        async with self._slots:
-            if self._error is not None:
-                raise self._error
-            worker = min(self._workers, key=lambda one: len(one.waiting))
-            outcome = await worker.give(body)
+        if self._error is not None:
+            raise self._error
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.append((body, future))
+        self._deal()
+        outcome = await future
         if "error" in outcome:
             raise CrawlError(outcome["error"])
         return outcome
 
+    def _deal(self) -> None:
+        """Give bodies to workers that have too little to do."""
+        while self._queue:
+            worker = min(self._workers, key=lambda one: len(one.waiting))
+            if len(worker.waiting) >= self._ahead:
+                return
+            body, future = self._queue.popleft()
+            if not future.done():  # else its caller was cancelled
+                worker.send(body, future)
+
     async def _start(self, failed: int = 0) -> _Worker:
         ours, theirs = socket.socketpair()
+        ring = BodyRing()
         process = subprocess.Popen(
-            arguments(self._work, theirs.fileno()),
-            pass_fds=[theirs.fileno()],
+            arguments(self._work, theirs.fileno(), ring.descriptor),
+            pass_fds=[number for number in (theirs.fileno(), ring.descriptor) if number >= 0],
             stdin=subprocess.DEVNULL,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
         theirs.close()
         loop = asyncio.get_running_loop()
         _, worker = await loop.create_unix_connection(
-            lambda: _Worker(process, self._limit_s, self._replace, failed), sock=ours
+            lambda: _Worker(process, ring, self._limit_s, self._deal, self._replace, failed), sock=ours
         )
         return worker
 
@@ -98,7 +112,7 @@ class ImagePool:
         if not self._is_open:
             return
         if dead.is_ready and dead.waiting:
-            body, future = dead.waiting.popleft()
+            body, future, _ = dead.waiting.popleft()
             if not future.done():
                 future.set_result({"reason": "decoder-crash", "num_bytes": len(body)})
         task = asyncio.get_running_loop().create_task(self._replace_now(dead))
@@ -114,13 +128,14 @@ class ImagePool:
             fresh = await self._start(failed)
         except Exception as error:  # noqa: BLE001  whoever waits gets it, and whoever comes
             self._error = error
-            for _, future in dead.waiting:
+            for future in [*(entry[1] for entry in dead.waiting), *(entry[1] for entry in self._queue)]:
                 if not future.done():
                     future.set_exception(error)
             return
         self._workers[self._workers.index(dead)] = fresh
-        for body, future in dead.waiting:  # some may have come meanwhile
+        for body, future, _ in dead.waiting:  # some may have come meanwhile
             fresh.send(body, future)
+        self._deal()
 
 
 class _Worker(asyncio.Protocol):
@@ -129,13 +144,23 @@ class _Worker(asyncio.Protocol):
     Attributes:
         is_ready: it has started.
         failed: workers that died in its place before, one after the other, without having started.
-        waiting: bodies that it has not answered, the one in work first.
+        waiting: bodies that it has not answered, the one in work first, and whether each is in the ring.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], limit_s: float, on_death: object, failed: int) -> None:
-        self.process, self._limit_s, self._on_death = process, limit_s, on_death
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        ring: BodyRing,
+        limit_s: float,
+        on_answers: Callable[[], None],
+        on_death: Callable[[_Worker], None],
+        failed: int,
+    ) -> None:
+        self.process, self._ring, self._limit_s = process, ring, limit_s
+        self._on_answers, self._on_death = on_answers, on_death
         self.is_ready, self.failed = False, failed
-        self.waiting: deque[tuple[bytes, asyncio.Future[Outcome]]] = deque()
+        self.waiting: deque[tuple[bytes, asyncio.Future[Outcome], bool]] = deque()
+        self._outgoing: list[bytes] = []
         self._buffer = b""
         self._loop = asyncio.get_running_loop()
         self._begun_s = self._loop.time()
@@ -145,34 +170,45 @@ class _Worker(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._watch()
 
-    def give(self, body: bytes) -> asyncio.Future[Outcome]:
-        """Queue a body."""
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.send(body, future)
-        return future
-
     def send(self, body: bytes, future: asyncio.Future[Outcome]) -> None:
-        self.waiting.append((body, future))
+        """Queue a body."""
+        if self._transport.is_closing():  # it goes to the one that takes this one's place
+            self.waiting.append((body, future, False))
+            return
+        start = self._ring.put(body)
+        self.waiting.append((body, future, start is not None))
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        if start is None:
+            self._outgoing += HEAD.pack(len(body), IN_LINE), body
+        else:
+            self._outgoing.append(HEAD.pack(len(body), start))
+        if len(self.waiting) == 1 and self.is_ready:
+            self._begun_s = self._loop.time()
+
+    def _flush(self) -> None:
+        """Tell of all bodies that came in one turn of the loop at once: to wake a process is dear."""
+        outgoing, self._outgoing = self._outgoing, []
         if not self._transport.is_closing():
-            self._transport.writelines([LENGTH.pack(len(body)), body])
-            if len(self.waiting) == 1 and self.is_ready:
-                self._begun_s = self._loop.time()
+            self._transport.writelines(outgoing)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while b"\n" in self._buffer:
-            line, _, self._buffer = self._buffer.partition(b"\n")
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
             if self.is_ready:
-                _, future = self.waiting.popleft()
+                _, future, is_in_ring = self.waiting.popleft()
+                if is_in_ring:
+                    self._ring.free()
                 if not future.done():
                     future.set_result(json.loads(line))
             self.is_ready = True
             self._begun_s = self._loop.time()
+        self._on_answers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer:
             self._timer.cancel()
-        assert callable(self._on_death)
+        self._ring.close()
         self._on_death(self)
 
     def _watch(self) -> None:

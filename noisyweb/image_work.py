@@ -1,7 +1,8 @@
 """What becomes of a fetched body: checked, stored, hashed. Runs in worker processes (`noisyweb.image_pool`).
 
-A worker sends an empty line when it has started, reads bodies from a socket, each behind its length, and answers each
-with a line of JSON. It imports neither pyarrow nor pandas nor an HTTP library, so that it takes little memory.
+A worker sends an empty line when it has started, is told of bodies through a socket, and answers each with a line of
+JSON. A body is in shared memory (`noisyweb.body_ring`), or comes behind the message. It imports neither pyarrow nor
+pandas nor an HTTP library, so that it takes little memory.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from noisyweb.body_ring import shared_bodies
 from noisyweb.errors import NoisywebError
 from noisyweb.store import ImageStore, open_store
 
 if TYPE_CHECKING:
     from noisyweb.remote_store import RemoteStore
 
-LENGTH = struct.Struct(">Q")
+HEAD = struct.Struct(">QQ")
+"""Of a message: a body's bytes, and where in the shared memory it begins, or `IN_LINE`."""
+IN_LINE = 2**64 - 1
 
 PUTS_AT_ONCE = 10
 MAX_WAITING = 32
@@ -84,15 +88,15 @@ def process(body: bytes, work: ImageWork) -> tuple[Outcome, bytes | None]:
     return outcome, image.data
 
 
-def serve(link: socket.socket, work: ImageWork) -> None:
+def serve(link: socket.socket, shared: memoryview, work: ImageWork) -> None:
     """Work until the other end closes."""
     store = open_store(work.store)
     answers = _Answers(link, store) if isinstance(store, ImageStore) else _LaterAnswers(link, store)
-    with link, link.makefile("rb") as bodies, answers:
+    with link, link.makefile("rb") as messages, answers:
         link.sendall(b"\n")
-        while len(head := bodies.read(LENGTH.size)) == LENGTH.size:
-            (length,) = LENGTH.unpack(head)
-            body = bodies.read(length)
+        while len(head := messages.read(HEAD.size)) == HEAD.size:
+            length, start = HEAD.unpack(head)
+            body = messages.read(length) if start == IN_LINE else bytes(shared[start : start + length])
             if len(body) < length:
                 return
             answers.give(*process(body, work))
@@ -148,20 +152,20 @@ class _LaterAnswers(_Answers):
                 self._link.sendall(json.dumps(outcome).encode() + b"\n")
 
 
-def arguments(work: ImageWork, descriptor: int) -> list[str]:
-    """The command line of a worker that is given one end of a socket pair."""
-    return [sys.executable, "-m", "noisyweb.image_work", str(descriptor), json.dumps(asdict(work))]
+def arguments(work: ImageWork, link: int, ring: int) -> list[str]:
+    """The command line of a worker that is given descriptors: one end of a socket pair, and of a `BodyRing`."""
+    return [sys.executable, "-m", "noisyweb.image_work", str(link), str(ring), json.dumps(asdict(work))]
 
 
 if __name__ == "__main__":
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the crawl, which closes the socket
-    wanted = ImageWork(**json.loads(sys.argv[2]))
+    wanted = ImageWork(**json.loads(sys.argv[3]))
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.suppress(ConnectionError))  # the crawl ended first
         if wanted.decode:
             from noisyweb.decode import pillow_in_bounds
 
             stack.enter_context(pillow_in_bounds())
-        serve(socket.socket(fileno=int(sys.argv[1])), wanted)
+        serve(socket.socket(fileno=int(sys.argv[1])), shared_bodies(int(sys.argv[2])), wanted)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from noisyweb import schemas
@@ -120,6 +119,8 @@ class TableFiles:
         if not added:
             yield from self.batches(name)
             return
+        import pyarrow.compute as pc  # a tenth of a crawl's imports, and seldom needed
+
         schema, key = TABLES[name]
         last = {tuple(row[column] for column in key): row for row in added}
         places = {values: place for place, values in enumerate(last)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from noisyweb.body_ring import RING_BYTES
 from noisyweb.decode import pillow_in_bounds
 from noisyweb.errors import CrawlError
 from noisyweb.image_pool import MAX_QUEUED, ImagePool
@@ -134,6 +137,48 @@ def test_each_caller_gets_the_answer_to_its_own_body(tmp_path: Path) -> None:
     store = ImageStore(tmp_path / "store")
     assert [store.get(outcome["image_id"]) for outcome in outcomes] == bodies
     assert [outcome["width"] for outcome in outcomes] == [40 + number % 7 for number in range(300)]
+
+
+@pytest.mark.parametrize("has_memory", [True, False])
+def test_bodies_of_any_size_come_whole_in_shared_memory_or_through_the_socket(
+    tmp_path: Path, has_memory: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_memory:  # as on macOS
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    chance = random.Random(0)
+    sizes = [0, 1, RING_BYTES, RING_BYTES + 1, 3 * RING_BYTES, *(chance.randrange(RING_BYTES) for _ in range(60))]
+    bodies = [chance.randbytes(size) for size in chance.sample(sizes, len(sizes))]
+
+    async def go() -> list[Outcome]:
+        async with ImagePool(work_in(tmp_path, decode=False), 2) as pool:
+            return await asyncio.gather(*(pool.process(body) for body in bodies))
+
+    outcomes = run(go())
+    assert [one["image_id"] for one in outcomes] == [hashlib.sha256(body).hexdigest() for body in bodies]
+    store = ImageStore(tmp_path / "store")
+    assert [store.get(one["image_id"]) for one in outcomes] == bodies
+
+
+def test_a_caller_that_is_cancelled_while_it_waits_is_passed_over(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with ImagePool(work_in(tmp_path), 1) as pool:
+            await pool.process(photo(1))
+            [worker] = workers()
+            worker.suspend()
+            callers = [asyncio.create_task(pool.process(photo(number))) for number in range(MAX_QUEUED + 3)]
+            await until(lambda: len(pool._workers[0].waiting) == MAX_QUEUED)
+            for number in (0, MAX_QUEUED, MAX_QUEUED + 1):  # with the worker, and behind those that are
+                callers[number].cancel()
+            worker.resume()
+            ended = await asyncio.gather(*callers, return_exceptions=True)
+            assert [isinstance(one, asyncio.CancelledError) for one in ended] == [
+                number in (0, MAX_QUEUED, MAX_QUEUED + 1) for number in range(MAX_QUEUED + 3)
+            ]
+            store = ImageStore(tmp_path / "store")
+            assert store.get(ended[-1]["image_id"]) == photo(MAX_QUEUED + 2)  # type: ignore[index]
+            assert not store.path(hashlib.sha256(photo(MAX_QUEUED)).hexdigest()).exists()
+
+    run(go())
 
 
 def test_a_worker_is_given_a_few_bodies_ahead_and_no_more(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""Memory that a crawl shares with a worker process: a body is copied into it once, instead of through a socket.
+
+A socket's way costs a large body three copies and the kernel's memory for one (docs/benchmarks.md). The worker's side
+is `shared_bodies`; where a body is, it is told by message.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections import deque
+
+RING_BYTES = 2 << 20
+"""Small enough to stay in a processor's cache."""
+
+
+class BodyRing:
+    """Bodies that are with one worker, each in one piece, given back in the order in which they were put.
+
+    Attributes:
+        descriptor: of the shared memory, for the worker; -1 where a system has no such memory, and nothing fits.
+    """
+
+    def __init__(self, size: int = RING_BYTES) -> None:
+        self.descriptor, self._size = -1, 0
+        if hasattr(os, "memfd_create"):  # Linux
+            self.descriptor, self._size = os.memfd_create("noisyweb-bodies"), size
+            os.ftruncate(self.descriptor, size)
+            self._memory = mmap.mmap(self.descriptor, size)
+        self._places: deque[tuple[int, int]] = deque()
+
+    def put(self, body: bytes) -> int | None:
+        """Copy a body in; return where it begins, or None if there is no room for it."""
+        size = len(body)
+        start = self._room(size)
+        if start is None:
+            return None
+        self._memory[start : start + size] = body
+        self._places.append((start, start + size))
+        return start
+
+    def _room(self, size: int) -> int | None:
+        if not self._places:
+            return 0 if 0 < size <= self._size else None
+        oldest, end = self._places[0][0], self._places[-1][1]
+        if end > oldest:
+            if 0 < size <= self._size - end:
+                return end
+            end = 0  # behind it is too little: go on at the beginning
+        return end if 0 < size <= oldest - end else None
+
+    def free(self) -> None:
+        """The oldest body is done with."""
+        self._places.popleft()
+
+    def close(self) -> None:
+        """Give the memory back; a worker that has it still keeps it."""
+        if self.descriptor >= 0:
+            self._memory.close()
+            os.close(self.descriptor)
+            self.descriptor, self._size = -1, 0
+
+
+def shared_bodies(descriptor: int) -> memoryview:
+    """The worker's view of a `BodyRing`; empty if there is none."""
+    if descriptor < 0:
+        return memoryview(b"")
+    return memoryview(mmap.mmap(descriptor, 0, prot=mmap.PROT_READ))
