@@ -13,7 +13,8 @@ import itertools
 from pathlib import Path
 
 import crawl_web
-from bench_crawl import HOSTS, Measured, crawl_command, measure, outcome_of, run_folder, write_url_list
+from bench_crawl import HOSTS, crawl_command, outcome_of, run_folder, write_url_list
+from measured import Measured, measure
 
 OUT = Path(__file__).resolve().parents[2] / "docs/crawl-memory.png"
 PHOTOS = 10_000

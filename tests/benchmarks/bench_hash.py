@@ -29,7 +29,7 @@ import crawl_web
 import numpy as np
 import peer_imagededup
 import PIL
-from bench_crawl import Measured, measure
+from measured import Measured, measure
 from PIL import Image
 
 PROCESSES = 2
