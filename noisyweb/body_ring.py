@@ -1,6 +1,6 @@
 """Memory that a crawl shares with a worker process: a body is copied into it once, instead of through a socket.
 
-A socket's way costs a large body three copies and the kernel's memory for one (docs/benchmarks.md). The worker's side
+A socket costs a body three copies, and the kernel memory for one (docs/benchmarks.md). The worker's side
 is `shared_bodies`; where a body is, it is told by message.
 """
 
