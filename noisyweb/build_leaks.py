@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from noisyweb.decode import pillow_in_bounds
 from noisyweb.dedup import DEFAULT_RADIUS
-from noisyweb.dedup_clean import ids_digest, loader
+from noisyweb.dedup_clean import loader
 from noisyweb.described import Described
 from noisyweb.errors import LeakError
 from noisyweb.hashes import describe_now
+from noisyweb.image_ids import digest_of, ids_of, unique
 from noisyweb.imageset import ImageSet
 from noisyweb.leaks import find_leaks
 from noisyweb.manifest import image_id
@@ -50,7 +51,7 @@ def refuse_leaks(
     if pool.compared is not None:
         for split, images in clean.items():
             ids = [image_id(data) for data in images.load(range(len(images))) if data is not None]
-            if ids and pool.compared.against.get(split) != ids_digest(ids):
+            if ids and pool.compared.against.get(split) != digest_of(unique([ids_of(ids)])):
                 raise LeakError(
                     f"the pool's images were not all compared with these {split} images, so that some may be copies of "
                     "them; run `noisyweb dedup --dataset ...` on the workspace and build again"

@@ -40,11 +40,6 @@ class CleanImages:
         return self.images.names[int(self.rows[place])]
 
 
-def ids_digest(ids: list[str]) -> str:
-    """SHA-256 over different image ids, sorted; `noisyweb.image_ids.digest_of` is the same of a column."""
-    return hashlib.sha256("\n".join(sorted(set(ids))).encode()).hexdigest()
-
-
 def loader(images: ImageSet, rows: Mapping[str, int]) -> Load:
     """Loads images of a set by their ids."""
     return lambda ids: _in_order(images, np.array([rows[image_id] for image_id in ids], np.int64))

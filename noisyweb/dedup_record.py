@@ -25,7 +25,7 @@ class DedupRecord:
         views: whether cropped, mirrored and rotated copies were looked for.
         keep: policy.
         dataset: the data set whose clean images were compared last, as the user named it; "" for none.
-        images: digest of the web images that were compared (`noisyweb.dedup_clean.ids_digest`).
+        images: digest of the web images that were compared (`noisyweb.image_ids.digest_of`).
         against: the same for the clean sets, by split.
     """
 

@@ -14,7 +14,6 @@ from PIL import Image, ImageOps
 
 from noisyweb.copies import VIEW_RADIUS, Index, candidates
 from noisyweb.dedup import DEFAULT_RADIUS, dedup
-from noisyweb.dedup_clean import ids_digest
 from noisyweb.dedup_groups import Given, nearest_kept
 from noisyweb.dedup_order import KEEP, best_first
 from noisyweb.dedup_record import read_record
@@ -174,6 +173,10 @@ def test_nothing_is_hashed_twice_and_the_same_again_gives_the_same(tmp_path: Pat
 
 def _id(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _digest(*ids: str) -> str:
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
 def test_clean_images_without_bytes_cannot_be_checked(tmp_path: Path) -> None:
@@ -445,8 +448,8 @@ def test_the_record_tells_what_was_compared(tmp_path: Path) -> None:
     record = read_record(place.folder)
     assert record is not None
     assert (record.radius, record.method, record.views, record.dataset) == (20, "phash", True, "pets.toml")
-    assert record.against == {"train": ids_digest([_id(photo(3)), _id(photo(2))])}
-    assert record.images == ids_digest([_id(photo(1))])
+    assert record.against == {"train": _digest(_id(photo(3)), _id(photo(2)))}
+    assert record.images == _digest(_id(photo(1)))
     for text in (
         "{",
         "[]",

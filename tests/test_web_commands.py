@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
-from noisyweb.dedup_clean import ids_digest
 from noisyweb.dedup_record import DedupRecord, read_record
 from noisyweb.workspace import Workspace
 from tests.conftest import PROGRAM, TinySet, make_tiny_set
@@ -135,7 +134,11 @@ def _digests(place: Workspace, tiny: TinySet) -> tuple[str, dict[str, str]]:
         for name, path in clean.items()
     }
     images = place.read("images")["image_id"].to_pylist()
-    return ids_digest(images), {name: ids_digest(found) for name, found in ids.items()}
+
+    def digest(found: list[str]) -> str:
+        return hashlib.sha256("\n".join(sorted(set(found))).encode()).hexdigest()
+
+    return digest(images), {name: digest(found) for name, found in ids.items()}
 
 
 @pytest.mark.parametrize(

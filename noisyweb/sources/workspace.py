@@ -15,9 +15,9 @@ from noisyweb.annotate.harvest import is_pending
 from noisyweb.certainty import wrong_draws
 from noisyweb.consensus import is_stale
 from noisyweb.dataset import Section
-from noisyweb.dedup_clean import ids_digest
 from noisyweb.dedup_record import DedupRecord, read_record
 from noisyweb.errors import DefinitionError, SourceError
+from noisyweb.image_ids import digest_of, ids_of, unique
 from noisyweb.imageset import ImageSet
 from noisyweb.remote_path import Place, RemotePath, is_url, place_of
 from noisyweb.schemas import PROVENANCE_COLUMNS
@@ -95,8 +95,8 @@ def _notes(workspace: Workspace) -> tuple[str, ...]:
 def _compared(workspace: Workspace) -> DedupRecord:
     """What all of the workspace's images were compared with; nothing, if some have come since."""
     record = read_record(workspace.folder)
-    images = [image_id for image_id in workspace.read("images")["image_id"].to_pylist() if image_id is not None]
-    return record if record is not None and record.images == ids_digest(images) else DedupRecord()
+    images = unique([ids_of(workspace.read("images")["image_id"].drop_null())])
+    return record if record is not None and record.images == digest_of(images) else DedupRecord()
 
 
 def _provenance(workspace: Workspace, keys: Sequence[tuple[str, int]]) -> pa.Table:
