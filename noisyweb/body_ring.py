@@ -22,12 +22,14 @@ class BodyRing:
     """
 
     def __init__(self, size: int = RING_BYTES) -> None:
-        self.descriptor, self._size = -1, 0
-        if hasattr(os, "memfd_create"):  # Linux
-            self.descriptor, self._size = os.memfd_create("noisyweb-bodies"), size
-            os.ftruncate(self.descriptor, size)
-            self._memory = mmap.mmap(self.descriptor, size)
         self._places: deque[tuple[int, int]] = deque()
+        self.descriptor, self._size = -1, 0
+        try:
+            self.descriptor = os.memfd_create("noisyweb-bodies")
+        except (AttributeError, OSError):  # not Linux, or a sandbox that forbids it
+            return
+        os.ftruncate(self.descriptor, size)
+        self._memory, self._size = mmap.mmap(self.descriptor, size), size
 
     def put(self, body: bytes) -> int | None:
         """Copy a body in; return where it begins, or None if there is no room for it."""
