@@ -1,7 +1,7 @@
 """Memory that a crawl shares with a worker process: a body is copied into it once, instead of through a socket.
 
-A socket costs a body three copies, and the kernel memory for one (docs/benchmarks.md). The worker's side
-is `shared_bodies`; where a body is, it is told by message.
+A socket costs a body three copies, and the kernel memory for one (docs/benchmarks.md). The worker's side is
+`shared_bodies`; where a body is, it is told by message.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ class BodyRing:
     """Bodies that are with one worker, each in one piece, given back in the order in which they were put.
 
     Attributes:
-        descriptor: of the shared memory, for the worker; -1 where a system has no such memory, and nothing fits.
+        descriptor: of the shared memory, to be inherited by the worker; -1 where a system has no such memory or a
+            sandbox forbids it: then nothing fits.
     """
 
     def __init__(self, size: int = RING_BYTES) -> None:
@@ -26,10 +27,17 @@ class BodyRing:
         self.descriptor, self._size = -1, 0
         try:
             self.descriptor = os.memfd_create("noisyweb-bodies")
-        except (AttributeError, OSError):  # not Linux, or a sandbox that forbids it
-            return
-        os.ftruncate(self.descriptor, size)
-        self._memory, self._size = mmap.mmap(self.descriptor, size), size
+            os.ftruncate(self.descriptor, size)
+            self._memory = mmap.mmap(self.descriptor, size)
+            self._size = size
+        except (AttributeError, OSError):  # Linux alone has it
+            self.inherited()
+
+    def inherited(self) -> None:
+        """The worker has the descriptor, or nobody will: this side needs it no more."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
     def put(self, body: bytes) -> int | None:
         """Copy a body in; return where it begins, or None if there is no room for it."""
@@ -56,11 +64,12 @@ class BodyRing:
         self._places.popleft()
 
     def close(self) -> None:
-        """Give the memory back; a worker that has it still keeps it."""
-        if self.descriptor >= 0:
+        """Give the memory back, and all places in it; a worker that has it still keeps it."""
+        self.inherited()
+        if self._size:
             self._memory.close()
-            os.close(self.descriptor)
-            self.descriptor, self._size = -1, 0
+            self._size = 0
+        self._places.clear()
 
 
 def shared_bodies(descriptor: int) -> memoryview:

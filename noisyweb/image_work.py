@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 HEAD = struct.Struct(">QQ")
 """Of a message: a body's bytes, and where in the shared memory it begins, or `IN_LINE`."""
 IN_LINE = 2**64 - 1
+DECODED = b"+"
+"""A line that is no answer: the next body has been decoded, and is on its way to the store."""
 
 PUTS_AT_ONCE = 10
 MAX_WAITING = 32
@@ -133,6 +135,7 @@ class _LaterAnswers(_Answers):
     def __enter__(self) -> Self:
         self._putting = ThreadPoolExecutor(PUTS_AT_ONCE)
         self._waiting: queue.Queue[Future[Outcome] | None] = queue.Queue(MAX_WAITING)
+        self._sending = threading.Lock()
         self._answering = threading.Thread(target=self._answer, daemon=True)
         self._answering.start()
         return self
@@ -143,13 +146,16 @@ class _LaterAnswers(_Answers):
         self._putting.shutdown()
 
     def give(self, outcome: Outcome, data: bytes | None) -> None:
+        self._send(DECODED)  # if the process dies from now on, it is not of this body
         self._waiting.put(self._putting.submit(self._stored, outcome, data))
 
     def _answer(self) -> None:
         while (future := self._waiting.get()) is not None:
-            outcome = future.result()
-            with contextlib.suppress(OSError):  # the crawl ended first
-                self._link.sendall(json.dumps(outcome).encode() + b"\n")
+            self._send(json.dumps(future.result()).encode())
+
+    def _send(self, line: bytes) -> None:
+        with self._sending, contextlib.suppress(OSError):  # the crawl ended first
+            self._link.sendall(line + b"\n")
 
 
 def arguments(work: ImageWork, link: int, ring: int) -> list[str]:

@@ -285,12 +285,15 @@ def test_many_hostile_bodies_in_a_row_do_not_end_the_pool(tmp_path: Path) -> Non
     assert [one["reason"] for one in run(go())] == [*["decoder-crash"] * 5, None]
 
 
-def test_workers_that_cannot_start_end_the_crawl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("processes", [2, 8])
+def test_workers_that_cannot_start_end_the_crawl(
+    tmp_path: Path, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Python itself is broken for them: whoever waits is told, and whoever comes later."""
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))
 
     async def go() -> None:
-        async with ImagePool(work_in(tmp_path), 2) as pool:
+        async with ImagePool(work_in(tmp_path), processes) as pool:
             for _ in range(3):
                 callers = [asyncio.create_task(pool.process(photo(number))) for number in range(4)]
                 for error in await asyncio.gather(*callers, return_exceptions=True):
