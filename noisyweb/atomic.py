@@ -30,7 +30,7 @@ def disk_errors(target: Path | str) -> Iterator[None]:
         if error.errno in _FULL:
             raise OutputError(
                 f"{target}: the disk is full ({error.strerror}); nothing was left half-written; "
-                "free some space or name another place with --out"
+                "free some space or name another place"
             ) from error
         if error.errno in _UNUSABLE:
             raise OutputError(
@@ -42,7 +42,9 @@ def disk_errors(target: Path | str) -> Iterator[None]:
 @contextlib.contextmanager
 def held_alone(path: Path, refusal: Exception) -> Iterator[None]:
     """Hold a lock file for the length of a block; raise ``refusal`` if another process holds it."""
-    with path.open("w") as handle:
+    with disk_errors(path):
+        handle = path.open("w")
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

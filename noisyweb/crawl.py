@@ -11,8 +11,10 @@ import contextlib
 import gc
 import os
 import resource
+import signal
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import ModuleType
 
@@ -30,7 +32,7 @@ from noisyweb.image_pool import ImagePool
 from noisyweb.image_work import ImageWork
 from noisyweb.places import text_of
 from noisyweb.providers._api import Api
-from noisyweb.providers._protocol import HostLimit
+from noisyweb.providers._protocol import Hit, HostLimit
 from noisyweb.scale.engine import Engine
 from noisyweb.scale.fetch_setting import FetchSetting
 from noisyweb.scale.shared import check_shared
@@ -84,6 +86,7 @@ async def crawl(
         check_shared(engine, workspace.folder)
     policy = AddressPolicy(contact, (*(LOOPBACK if allow_loopback else ()), *allowed), resolve)
     _allow_open_files()
+    listings = [provider.module.listing(plan.class_names, provider.options) for provider in plan.listed]
     with workspace.locked(), _rare_collections():
         workspace.set_class_names(plan.class_names)
         with workspace.database() as database:
@@ -94,7 +97,7 @@ async def crawl(
                 ImagePool(images, processes if engine is None else 1) as pool,
             ):
                 async with _checkpoints(workspace, database):
-                    _add_lists(database, plan, stats)
+                    _add_lists(database, plan, listings, stats)
                     searchers = [_searcher(provider, fetcher) for provider in plan.searched]
                     problems = dict(await search_all(database, searchers, _wanted(plan), stats)) if searchers else {}
                     archive = _archive(plan, fetcher)
@@ -126,9 +129,10 @@ async def crawl(
                         num_buckets(engine),
                         None if plan.archive is None else plan.archive or ARCHIVE_URL,
                     )
-                    problem = fetch_all_on(
-                        engine, database, work, setting, stats, checkpoint=lambda: workspace.checkpoint(database)
-                    )
+                    with _ctrl_c_at_once():
+                        problem = fetch_all_on(
+                            engine, database, work, setting, stats, checkpoint=lambda: workspace.checkpoint(database)
+                        )
                     problems |= {"archive": problem} if problem else {}
                 stats.end_fetch()
             if archive is not None and archive.problem:
@@ -161,13 +165,14 @@ async def _checkpoints(workspace: Workspace, database: Database) -> AsyncIterato
             await writing
 
 
-def _add_lists(database: Database, plan: CrawlPlan, stats: CrawlStats) -> None:
+def _add_lists(
+    database: Database, plan: CrawlPlan, listings: Sequence[Iterable[tuple[int, Hit]]], stats: CrawlStats
+) -> None:
     """Candidates of lists and folders, in their order."""
     counts = dict(database.sql.execute("SELECT label, count(*) FROM candidates GROUP BY label").fetchall())
-    for provider in plan.listed:
+    for provider, listing in zip(plan.listed, listings, strict=True):
         ranks: dict[int, int] = {}
-        module = provider.module
-        hits = iter(module.listing(plan.class_names, provider.options))
+        module, hits = provider.module, iter(listing)
         more = True
         while more:
             more = False
@@ -216,6 +221,19 @@ def _allow_open_files() -> None:
         wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
         if soft < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@contextlib.contextmanager
+def _ctrl_c_at_once() -> Iterator[None]:
+    """Ctrl-C raises where it comes: the event loop, which would end the crawl, is not heard while an engine works."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

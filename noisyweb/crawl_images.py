@@ -180,7 +180,7 @@ class _Run:
         """Write the row."""
         columns = {
             "reason": answer.reason,
-            "detail": answer.detail,
+            "detail": _storable(answer.detail),
             "http_status": answer.http_status,
             "etag": answer.etag,
             "last_modified": answer.last_modified,
@@ -246,6 +246,11 @@ async def fetch_all(
         await schedule.run(run.do)
     finally:
         work.flush()
+
+
+def _storable(text: str | None) -> str | None:
+    """What a host said, fit for a table: a header's bytes that are no text are half characters here."""
+    return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _trouble(answer: Answer) -> str | None:

@@ -58,7 +58,8 @@ class CrawlWork:
         self._sql.create_function("host_of", 2, lambda url, name: LOCAL + name if name in local else host_of(url))
         self._answer_from_other_classes()
         marks = ", ".join("?" * len(not_read))
-        again = "i.retry OR (i.status = 'ok' AND c.url LIKE 'http%')" if refresh else "i.retry"
+        # Local files cost nobody anything: those that failed are read anew, too.
+        again = "i.retry OR (i.status = 'ok') = (c.url LIKE 'http%')" if refresh else "i.retry"
         self._sql.execute(
             "CREATE TEMP TABLE work (id INTEGER PRIMARY KEY, host TEXT, url TEXT, "
             "retried INT, is_there INT, etag TEXT, modified TEXT)"

@@ -19,12 +19,13 @@ from noisyweb import reasons
 from noisyweb.addresses import AddressPolicy
 from noisyweb.hosts import Host, Pace
 from noisyweb.politeness import Robots, opted_out, retry_after_s, user_agent
-from noisyweb.transport import Reply, WebClient, WebError
+from noisyweb.transport import Headers, Reply, WebClient, WebError
 from noisyweb.urls import web_url
 
 ACCEPT = "image/jpeg,image/png,image/webp,image/gif;q=0.9,*/*;q=0.1"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_ROBOTS_BYTES = 2**19
+MAX_VALIDATOR = 1024
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class Fetcher:
             if last_modified:
                 headers["If-Modified-Since"] = last_modified
             async with asyncio.timeout(self.limits.total_s), self.web.get(url, headers) as reply:
-                return await self._image(url, reply)
+                return await self._image(url, reply, etag is not None or last_modified is not None)
         except _RefusedError as refusal:
             return refusal.answer
         except TimeoutError:
@@ -163,7 +164,7 @@ class Fetcher:
         except WebError as error:
             return Answer(reason=error.reason, detail=error.detail)
 
-    async def _image(self, url: URL, reply: Reply) -> Answer:
+    async def _image(self, url: URL, reply: Reply, is_conditional: bool) -> Answer:
         status, headers = reply.status, reply.headers
         if status in REDIRECTS and headers.get("location"):
             try:
@@ -173,7 +174,7 @@ class Fetcher:
                     Answer(reason="bad-url", http_status=status, detail=f"redirects to {headers['location'][:200]!r}")
                 ) from None
             return Answer(http_status=status, redirect=target)
-        if status == 304:
+        if status == 304 and is_conditional:
             return Answer(http_status=status, unchanged=True)
         if status != 200:
             raise _RefusedError(
@@ -183,7 +184,12 @@ class Fetcher:
         if opt_out:
             raise _RefusedError(Answer(reason="opt-out", detail=opt_out[:200], http_status=status))
         body = await read_capped(reply, self.limits.max_bytes)
-        return Answer(body, http_status=status, etag=headers.get("etag"), last_modified=headers.get("last-modified"))
+        return Answer(
+            body,
+            http_status=status,
+            etag=_validator(headers, "etag"),
+            last_modified=_validator(headers, "last-modified"),
+        )
 
     async def _robots_of(self, url: URL, host: Host) -> Robots:
         known = host.robots.get(url.scheme)
@@ -224,6 +230,12 @@ class Fetcher:
                 except ValueError:
                     return 404, ""
         return 404, ""  # RFC 9309, 2.3.1.2: too many redirects count as unavailable, which allows all
+
+
+def _validator(headers: Headers, name: str) -> str | None:
+    """A header that is to be sent back; None unless it is plain text of a sane length."""
+    value = headers.get(name, "")
+    return value if 0 < len(value) <= MAX_VALIDATOR and value.isascii() and value.isprintable() else None
 
 
 def parse_url(text: str) -> URL:

@@ -90,12 +90,12 @@ class ImagePool:
     def _deal(self) -> None:
         """Give bodies to workers that have too little to do."""
         while self._queue:
-            usable = [worker for worker in self._workers if worker.is_usable and len(worker.waiting) < self._ahead]
-            if not usable:
+            able = [worker for worker in self._workers if worker.has_room(self._ahead)]
+            if not able:
                 return
             task = self._queue.popleft()
             if not task.future.done():  # else its caller was cancelled
-                min(usable, key=lambda worker: len(worker.waiting)).send(task)
+                min(able, key=lambda worker: len(worker.waiting)).send(task)
 
     def _started(self, failed: int = 0) -> WorkerLink:
         try:

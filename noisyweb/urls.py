@@ -35,13 +35,13 @@ def host_of(text: str) -> str:
 
 
 def canonical_url(text: str) -> str:
-    """One spelling for one address: scheme and host in lower case, no default port, no fragment."""
+    """One spelling for one address: scheme and host in lower case, no default port, no user name, no fragment."""
     if plain_authority(text) is not None:
         return text
     with contextlib.suppress(ValueError, UnicodeError):
         url = URL(text)
         if url.scheme in ("http", "https") and url.host:
-            return str(url.with_fragment(None))
+            return str(url.with_user(None).with_fragment(None))
     return text
 
 

@@ -16,17 +16,29 @@ from typing import cast
 from noisyweb.body_ring import BodyRing
 from noisyweb.image_work import DECODED, HEAD, IN_LINE, ImageWork, Outcome, arguments
 
+COPIED_BYTES = 4 << 20
+"""Of bodies that do not fit into the ring: no further body once so many wait, since they are copied on their way."""
 START_S, STOP_S = 60.0, 5.0
 """Seconds that a worker may take to start, and to end."""
 
 
+MOST_DEATHS = 2
+"""Workers that may die of a body: the first may have been killed by somebody else (the system, short of memory)."""
+
+
 @dataclass(slots=True)
 class Task:
-    """A body, and whoever waits for what comes of it."""
+    """A body, and whoever waits for what comes of it.
+
+    Attributes:
+        is_in_ring: the worker has it in shared memory, not in the socket.
+        num_deaths: workers that were at it when they died.
+    """
 
     body: bytes
     future: asyncio.Future[Outcome]
     is_in_ring: bool = False
+    num_deaths: int = 0
 
     def answer(self, outcome: Outcome) -> None:
         """Tell whoever waits, if somebody does still."""
@@ -67,7 +79,8 @@ class WorkerLink(asyncio.Protocol):
         self._limit_s, self._on_answers, self._on_death, self._failed = limit_s, on_answers, on_death, failed
         self.waiting: deque[Task] = deque()
         self._num_told = self._num_decoded = 0  # of those that wait
-        self._is_ready = self._has_answered = False
+        self._num_copied = 0  # bytes
+        self._is_ready = self._has_answered = self._was_late = False
         self._outgoing: list[bytes] = []
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
@@ -93,19 +106,20 @@ class WorkerLink(asyncio.Protocol):
         """Listen to it."""
         await self._loop.create_unix_connection(lambda: self, sock=self._socket)
 
-    @property
-    def is_usable(self) -> bool:
-        """Whether it has started and is, as far as is known, alive."""
-        return self._is_ready and self._transport is not None and not self._transport.is_closing()
+    def has_room(self, most: int) -> bool:
+        """Whether it may be given a body: alive, with fewer than ``most`` of them, and with few bytes in the socket."""
+        is_alive = self._is_ready and self._transport is not None and not self._transport.is_closing()
+        return is_alive and len(self.waiting) < most and self._num_copied < COPIED_BYTES
 
     def send(self, task: Task) -> None:
-        """Give it a body; only while it `is_usable`."""
+        """Give it a body; only while it `has_room`."""
         start = self._ring.put(task.body)
         task.is_in_ring = start is not None
         self.waiting.append(task)
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         if start is None:
+            self._num_copied += len(task.body)
             self._outgoing += HEAD.pack(len(task.body), IN_LINE), task.body
         else:
             self._outgoing.append(HEAD.pack(len(task.body), start))
@@ -143,6 +157,8 @@ class WorkerLink(asyncio.Protocol):
         self._num_decoded = max(0, self._num_decoded - 1)
         if task.is_in_ring:
             self._ring.free()
+        else:
+            self._num_copied -= len(task.body)
         task.answer(outcome)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -158,15 +174,17 @@ class WorkerLink(asyncio.Protocol):
         self._ring.close()
 
     def give_up(self) -> int:
-        """Give up the body that it died of, if it died of one.
+        """Give up the body that it died of: did not get done with in time, or was the second to die at.
 
         Returns:
             How many workers have died in its place, one after the other, without having got anywhere.
         """
         if self._is_ready and self._num_decoded < self._num_told:
             task = self.waiting[self._num_decoded]
-            del self.waiting[self._num_decoded]
-            task.answer({"reason": "decoder-crash", "num_bytes": len(task.body)})
+            task.num_deaths += 1
+            if self._was_late or task.num_deaths == MOST_DEATHS:
+                del self.waiting[self._num_decoded]
+                task.answer({"reason": "decoder-crash", "num_bytes": len(task.body)})
             return 0
         is_idle = self._is_ready and not self.waiting
         return 0 if is_idle or self._has_answered else self._failed + 1
@@ -179,6 +197,7 @@ class WorkerLink(asyncio.Protocol):
         self._looked_s = now_s
         limit_s = self._limit_s if self._is_ready else START_S
         if (self.waiting or not self._is_ready) and now_s - self._begun_s > limit_s:
+            self._was_late = True
             self.process.kill()
         else:
             self._timer = self._loop.call_later(every_s, self._watch)

@@ -84,6 +84,16 @@ async def until_working(one: psutil.Process) -> None:
     await until(lambda: one.cpu_times().user > before_s + 0.1)
 
 
+async def kill_at_work(pool: ImagePool) -> psutil.Process:
+    """Kill the pool's only worker once it has been at a body for a while."""
+    await until(lambda: pool._workers[0].process.returncode is None and pool._workers[0]._num_told > 0)
+    worker = psutil.Process(pool._workers[0].process.pid)
+    await until_working(worker)
+    worker.kill()
+    await until(lambda: pool._workers[0].process.pid != worker.pid)
+    return worker
+
+
 BODIES = [
     *(photo(number) for number in range(3)),
     photo(4, kind="PNG"),
@@ -200,15 +210,14 @@ def test_a_worker_is_given_a_few_bodies_ahead_and_no_more(tmp_path: Path) -> Non
     run(go())
 
 
-def test_the_body_that_kills_its_worker_is_given_up_and_no_other(tmp_path: Path) -> None:
+def test_a_body_is_given_up_when_a_second_worker_has_died_of_it_and_no_other_is(tmp_path: Path) -> None:
     async def go() -> None:
         async with ImagePool(work_in(tmp_path), 1) as pool:
             assert (await pool.process(photo(0)))["reason"] is None
-            [worker] = workers()
             bodies = [LARGE, *(photo(number) for number in range(1, 8))]
             callers = [asyncio.create_task(pool.process(body)) for body in bodies]
-            await until_working(worker)
-            os.kill(worker.pid, signal.SIGKILL)
+            await kill_at_work(pool)
+            worker = await kill_at_work(pool)
             outcomes = await asyncio.gather(*callers)
             assert outcomes[0] == {"reason": "decoder-crash", "num_bytes": len(LARGE)}
             assert [one["reason"] for one in outcomes[1:]] == [None] * 7
@@ -220,6 +229,19 @@ def test_the_body_that_kills_its_worker_is_given_up_and_no_other(tmp_path: Path)
 
     run(go())
     assert not workers()
+
+
+def test_a_worker_that_somebody_else_kills_costs_no_image(tmp_path: Path) -> None:
+    """The system does when memory runs short."""
+
+    async def go() -> None:
+        async with ImagePool(work_in(tmp_path), 1) as pool:
+            await pool.process(photo(0))
+            callers = [asyncio.create_task(pool.process(body)) for body in (LARGE, photo(1))]
+            await kill_at_work(pool)
+            assert [one["reason"] for one in await asyncio.gather(*callers)] == [None, None]
+
+    run(go())
 
 
 def test_a_worker_that_dies_idle_costs_nothing(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ Options:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from noisyweb.errors import CrawlError
 from noisyweb.providers._protocol import Hit, Options
@@ -49,7 +50,7 @@ def read(url: str, options: Options) -> bytes:
         OSError: it is gone, cannot be read, or lies (through a link) outside the folder.
     """
     root = _root(options)
-    path = Path(unquote(urlsplit(url).path)).resolve()
+    path = Path(os.fsdecode(unquote_to_bytes(urlsplit(url).path))).resolve()
     if not path.is_relative_to(root):
         raise PermissionError(f"{path} is outside {root}")
     return path.read_bytes()

@@ -104,7 +104,12 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
         self.link, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=False)
-        self.process.start()
+        # A Ctrl-C while it starts is for the parent as well; it comes there a moment later.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def give(self, function: Function, argument: Any) -> None:
