@@ -64,7 +64,11 @@ def crawl(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show queries and requests; ask nobody.")] = False,
     archive: Annotated[bool, typer.Option("--archive", help="Look dead images up in the Internet Archive.")] = False,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Also ask whether images that are there have changed.")
+        bool,
+        typer.Option(
+            "--refresh",
+            help="Also ask whether images that are there have changed, fetch those gone from the store, and read local files that failed anew.",
+        ),
     ] = False,
     connections: Annotated[int, typer.Option(min=1, max=512, help="Downloads at once.")] = 64,
     per_host: Annotated[int, typer.Option(min=1, max=64, help="Downloads at once from one host.")] = 4,

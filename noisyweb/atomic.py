@@ -71,6 +71,13 @@ def replacing_file(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def clear_temporary(target: Path) -> None:
+    """Remove what killed processes left of `replacing_file`; only for who alone writes ``target``."""
+    for temporary in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        if temporary.is_file():
+            temporary.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
     """Give a temporary folder beside ``target``; put it in ``target``'s place if the block ends well.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -25,5 +26,5 @@ def attribution_text(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def cell(text: str) -> str:
-    """Hostile names must not break the page: no line breaks, no table bars, no HTML."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+    """Hostile names must not break the page: no line breaks, no table bars, no HTML, no links, no pictures."""
+    return re.sub(r"([\\|\[\]])", r"\\\1", " ".join(text.split())).replace("<", "&lt;").replace("`", "'")

@@ -14,7 +14,7 @@ import resource
 import signal
 import ssl
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import ModuleType
 
@@ -37,6 +37,7 @@ from noisyweb.scale.engine import Engine
 from noisyweb.scale.fetch_setting import FetchSetting
 from noisyweb.scale.shared import check_shared
 from noisyweb.scale.spread_fetch import CHECKPOINT_S, fetch_all_on, num_buckets
+from noisyweb.store import ImageStore
 from noisyweb.tabledb import Database
 from noisyweb.workspace import Workspace
 
@@ -107,6 +108,7 @@ async def crawl(
                         local=readers,
                         not_read=plan.unread(readers),
                         refresh=plan.refresh,
+                        is_stored=_is_stored(workspace),
                         only_local=engine is not None,
                     )
                     stats.start_fetch(work.num_urls, work.num_retried)
@@ -208,6 +210,12 @@ def _archive(plan: CrawlPlan, fetcher: Fetcher) -> Archive | None:
 
 def _reader(provider: Provider) -> Read:
     return lambda url: provider.module.read(url, provider.options)
+
+
+def _is_stored(workspace: Workspace) -> Callable[[str], bool]:
+    """Whether an image is in the store; taken for granted at a URL, where each look takes tens of milliseconds."""
+    store = workspace.store
+    return store.__contains__ if isinstance(store, ImageStore) else lambda image_id: True
 
 
 def _host_limits(plan: CrawlPlan) -> dict[str, HostLimit]:

@@ -12,9 +12,11 @@ from noisyweb.crawl_queries import Wording
 from noisyweb.errors import CrawlError
 from noisyweb.keys import provider_keys
 from noisyweb.providers._protocol import ApiLimits
+from noisyweb.urls import host_of
 
 PACKAGE = "noisyweb.providers"
 DEFAULT_PER_CLASS = 100
+MIN_SIDE = 32
 _A = {"minute": "a minute", "hour": "an hour", "day": "a day"}
 _PERIOD_S = {"minute": 60, "hour": 3600, "day": 86400}
 
@@ -63,7 +65,7 @@ class CrawlPlan:
     licenses: tuple[str, ...] = ()
     related: float = 0.0
     image_size: int | None = None
-    min_side: int = 32
+    min_side: int = MIN_SIDE
     decode: bool = True
     archive: str | None = None
     refresh: bool = False
@@ -108,15 +110,21 @@ class CrawlPlan:
                 )
         if self.related and not any(getattr(p.module, "RELATED", False) for p in self.searched):
             raise CrawlError("--related: none of these sources has image-to-image search; openverse has")
+        if not self.decode and (self.image_size is not None or self.min_side != MIN_SIDE):
+            raise CrawlError("--no-decode: images are stored unseen; leave out --image-size and --min-side")
         if not 0 <= self.related < 1:
             raise CrawlError(f"--related {self.related:g}: expected a share from 0 up to, not including, 1")
 
     def lines(self) -> list[str]:
-        """What would be asked of whom, against each API's limit."""
+        """What would be asked of whom, against each API's limit; lists are read, and may raise as in a crawl."""
         lines = [f"{len(self.class_names):,} classes"]
         queries = {name: self.wording.queries(name) for name in self.class_names}
         for provider in self.listed:
-            lines.append(f"{provider.name}: {provider.options.get('path', '')}, no requests to an API")
+            urls = [hit.url for _, hit in provider.module.listing(self.class_names, provider.options)]
+            hosts = len({host_of(url) for url in urls} - {""})
+            of = f" on {hosts:,} host{'s' if hosts != 1 else ''}" if hosts else ""
+            said = f"{len(urls):,} image{'s' if len(urls) != 1 else ''}{of}, no requests to an API"
+            lines.append(f"{provider.name}: {provider.options.get('path', '')}, {said}")
         num_per_class = [len(texts) * max(1, len(self.searched)) for texts in queries.values()]
         for provider in self.searched:
             limits: ApiLimits = provider.module.limits(provider.options)

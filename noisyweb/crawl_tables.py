@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from noisyweb.atomic import clear_temporary
 from noisyweb.crawl_changes import Changes, changes_of, note_changes
 from noisyweb.errors import SourceError
 from noisyweb.remote_journal import Objects
@@ -60,6 +61,9 @@ class CrawlTables:
         """See `noisyweb.workspace.Workspace.database`."""
         if self._remote is not None:
             make_scratch(self._remote)
+        else:
+            for name in (*(f"{name}.parquet" for name in CRAWL_TABLES), "ATTRIBUTION.md", "crawl-report.json"):
+                clear_temporary(self.path.with_name(name))
         database = Database(self.path, {name: TABLES[name] for name in CRAWL_TABLES})
         self._journals = {}
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from noisyweb import reasons
@@ -36,7 +36,8 @@ class CrawlWork:
         database: with the tables candidates, images and hashes.
         local: providers of local files that this run can read.
         not_read: providers of local files whose images are left for a run that names them.
-        refresh: also ask whether finished images have changed.
+        refresh: also ask whether finished images have changed, and read local files that failed anew.
+        is_stored: whether a finished image is in the store; one that is not is fetched whole by ``refresh``.
         only_local: URLs of the web are fetched elsewhere (`noisyweb.scale.spread_fetch`).
 
     Attributes:
@@ -50,6 +51,7 @@ class CrawlWork:
         local: Collection[str],
         not_read: Collection[str],
         refresh: bool = False,
+        is_stored: Callable[[str], bool] = lambda image_id: True,
         only_local: bool = False,
     ) -> None:
         self._database, self._sql, self._only_local = database, database.sql, only_local
@@ -58,8 +60,13 @@ class CrawlWork:
         self._sql.create_function("host_of", 2, lambda url, name: LOCAL + name if name in local else host_of(url))
         self._answer_from_other_classes()
         marks = ", ".join("?" * len(not_read))
-        # Local files cost nobody anything: those that failed are read anew, too.
-        again = "i.retry OR (i.status = 'ok') = (c.url LIKE 'http%')" if refresh else "i.retry"
+        there = "(i.status = 'ok' AND is_stored(i.image_id))"
+        self._sql.create_function(
+            "is_stored", 1, lambda image_id: not refresh or bool(image_id and is_stored(image_id))
+        )
+        again = "i.retry"
+        if refresh:  # local files cost nobody anything: those that failed are read anew
+            again += f" OR (i.status = 'ok') = (c.url LIKE 'http%') OR (i.status = 'ok' AND NOT {there})"
         self._sql.execute(
             "CREATE TEMP TABLE work (id INTEGER PRIMARY KEY, host TEXT, url TEXT, "
             "retried INT, is_there INT, etag TEXT, modified TEXT)"
@@ -67,7 +74,7 @@ class CrawlWork:
         self._sql.execute(
             "INSERT INTO work (host, url, retried, is_there, etag, modified) "
             "SELECT host_of(c.url, min(c.provider)), c.url, max(ifnull(i.retry, 0)), "
-            "max(ifnull(i.status = 'ok', 0)), max(i.etag), max(i.last_modified) "
+            f"max(ifnull({there}, 0)), max(iif({there}, i.etag, NULL)), max(iif({there}, i.last_modified, NULL)) "
             "FROM candidates c LEFT JOIN images i ON i.url = c.url AND i.label = c.label "
             f"WHERE (i.url IS NULL OR {again}) AND c.provider NOT IN ({marks}) "
             "GROUP BY c.url ORDER BY min(c.rank), min(c.label), c.url",

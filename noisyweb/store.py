@@ -63,7 +63,7 @@ class ImageStore:
             if image_id[:2] not in self._made:
                 os.makedirs(place, exist_ok=True)
                 self._made.add(image_id[:2])
-            if not os.path.exists(path):
+            if not _is_whole(path, len(data)):
                 temporary = f"{place}/.{image_id}.{os.getpid()}.tmp"
                 try:
                     with open(temporary, "wb") as handle:
@@ -73,6 +73,13 @@ class ImageStore:
                     Path(temporary).unlink(missing_ok=True)
                     raise
         return image_id
+
+    def __contains__(self, image_id: str) -> bool:
+        """Whether an image is there, and not empty."""
+        try:
+            return self.path(image_id).stat().st_size > 0
+        except (FileNotFoundError, SourceError):
+            return False
 
     def get(self, image_id: str) -> bytes:
         """The stored bytes of an image.
@@ -99,6 +106,13 @@ class ImageStore:
                 yield None
 
 
+def _is_whole(path: str, num_bytes: int) -> bool:
+    try:
+        return os.stat(path).st_size == num_bytes
+    except FileNotFoundError:
+        return False
+
+
 def check_image_id(image_id: str) -> None:
     """Let nothing but an image id become a part of a path.
 
@@ -112,5 +126,5 @@ def check_image_id(image_id: str) -> None:
 def missing_image(folder: Place, image_id: str) -> SourceError:
     """What to say of an image that a store does not hold."""
     return SourceError(
-        f"workspace {folder.parent}: image {image_id} is not in the store; crawl again or restore store/"
+        f"workspace {folder.parent}: image {image_id} is not in the store; crawl with --refresh, or restore store/"
     )

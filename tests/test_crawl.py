@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from noisyweb.attribution import attribution_text
 from noisyweb.crawl import crawl
 from noisyweb.crawl_classes import read_class_names
 from noisyweb.crawl_plan import CrawlPlan, Provider, provider_choices
@@ -72,6 +74,11 @@ MISBEHAVIOURS = {
     "header/X-Robots-Tag=otherbot: noai": None,
     "header/X-Robots-Tag=unavailable_after: Wed, 25 Jun 2031 15:00:00 PST": None,
     "header/Set-Cookie=a=b": None,
+    "odd/ETag": None,  # bytes that are no text
+    "odd/Last-Modified": None,
+    "odd/Content-Encoding": "encoding",
+    "odd/X-Robots-Tag": "opt-out",
+    "unasked/1": "http-304",
     "short/9": "connection",  # Content-Length is too large
     "bad-length/1": "connection",
     "status/404": "http-404",
@@ -286,6 +293,98 @@ def test_asking_again_changes_only_what_has_changed(web: HostileWeb, place: Work
     gone = after[web.url("vanishing/3")]
     assert (gone["status"], gone["image_id"]) == ("ok", before[web.url("vanishing/3")]["image_id"])
     assert (gone["detail"], gone["http_status"]) == ("asked again: http-404", 404)
+
+
+def test_images_that_are_gone_from_the_store_are_fetched_whole_again(
+    web: HostileWeb, place: Workspace, tmp_path: Path
+) -> None:
+    provider = url_list(tmp_path, *(web.url(f"etag/{number}") for number in range(1, 5)))
+    go(place, provider)
+    ids = {row["url"]: row["image_id"] for row in rows(place, "images")}
+    paths = [place.store.path(ids[web.url(f"etag/{number}")]) for number in range(1, 4)]
+    assert isinstance(paths[0], Path)
+    paths[0].unlink()  # type: ignore[union-attr]
+    paths[1].write_bytes(b"")
+    paths[2].write_bytes(photo(3)[:-1])  # cut off: nobody has looked, and the host says that it is as it was
+    with pytest.raises(SourceError, match=r"is not in the store; crawl with --refresh, or restore store/"):
+        place.get(paths[0].name)
+    go(place, provider, refresh=True)
+    assert [path.read_bytes() == photo(number) for number, path in enumerate(paths, 1)] == [True, True, False]
+    assert place.put(photo(3)) == paths[2].name
+    assert paths[2].read_bytes() == photo(3)
+
+
+def test_a_local_file_that_was_mended_is_read_again_by_refresh(place: Workspace, tmp_path: Path) -> None:
+    file = tmp_path / "mine" / "ant" / "1.jpg"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(photo(1)[:-400])
+    provider = Provider("folder", {"path": str(tmp_path / "mine")})
+    assert go(place, provider).failed[0] == {"truncated": 1}
+    file.write_bytes(photo(1))
+    assert go(place, provider).failed[0] == {"truncated": 1}
+    assert go(place, provider, refresh=True).fetched == [1, 0]
+
+
+def test_a_file_name_that_is_no_text_is_read(place: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "ant"
+    folder.mkdir(parents=True)
+    try:
+        (folder / os.fsdecode(b"\xff\xfe.jpg")).write_bytes(photo(1))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert go(place, Provider("folder", {"path": str(folder.parent)})).fetched == [1, 0]
+
+
+def test_a_refused_list_leaves_the_workspace_as_it_was(place: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "urls.csv"
+    path.write_text("url,class\nhttp://127.0.0.1/a.jpg,cat\n")
+    provider = Provider("url-list", {"path": str(path)})
+    with pytest.raises(CrawlError, match="row 1 has class 'cat'"):
+        go(place, provider)
+    assert not list(place.folder.iterdir())  # type: ignore[attr-defined]
+
+
+def test_names_and_passwords_of_urls_are_not_told(web: HostileWeb, place: Workspace, tmp_path: Path) -> None:
+    go(place, url_list(tmp_path, web.url("ok/1").replace("http://", "http://me:secret@")))
+    assert [(row["url"], row["status"]) for row in rows(place, "images")] == [(web.url("ok/1"), "ok")]
+    for file in place.folder.rglob("*"):  # type: ignore[attr-defined]
+        assert not file.is_file() or b"secret" not in file.read_bytes()
+
+
+def test_what_killed_crawls_left_beside_the_tables_is_cleared_away(
+    web: HostileWeb, place: Workspace, tmp_path: Path
+) -> None:
+    for name in (".images.parquet.abc.tmp", ".ATTRIBUTION.md.x1.tmp", ".votes.parquet.def.tmp"):
+        (place.folder / name).write_bytes(b"half")  # type: ignore[operator]
+    go(place, url_list(tmp_path, web.url("ok/1")))
+    left = [path.name for path in place.folder.iterdir() if path.suffix == ".tmp"]  # type: ignore[attr-defined]
+    assert left == [".votes.parquet.def.tmp"], "somebody else may be writing that"
+
+
+def test_hostile_credits_make_neither_links_nor_pictures(place: Workspace, tmp_path: Path) -> None:
+    text = "".join(
+        attribution_text(
+            [
+                {"image_id": "a" * 64, "creator": "![x](http://spy.example/) \\[y](javascript:z)", "license": "by",
+                 "attribution": None, "landing_url": "javascript:alert(1)", "url": "http://a.example/"},
+            ]
+        )
+    )  # fmt: skip
+    assert r"!\[x\](http://spy.example/) \\\[y\](javascript:z)" in text
+
+
+def test_a_dry_run_reads_lists(tmp_path: Path) -> None:
+    urls = [f"http://{host}.example/{number}.jpg" for host in "ab" for number in range(3)]
+    plan = CrawlPlan(NAMES, [url_list(tmp_path, *urls)])
+    assert plan.lines()[1].endswith("urls.csv, 6 images on 2 hosts, no requests to an API")
+    with pytest.raises(CrawlError, match="no such file"):
+        CrawlPlan(NAMES, [Provider("url-list", {"path": str(tmp_path / "none.csv")})]).lines()
+
+
+@pytest.mark.parametrize("options", [{"image_size": 64}, {"min_side": 64}])
+def test_images_that_are_stored_unseen_have_no_size(options: dict[str, int]) -> None:
+    with pytest.raises(CrawlError, match="--no-decode: images are stored unseen"):
+        CrawlPlan(NAMES, [Provider("openverse")], decode=False, **options).check()  # type: ignore[arg-type]
 
 
 def test_credits_and_the_report_lie_beside_the_tables(web: HostileWeb, place: Workspace) -> None:

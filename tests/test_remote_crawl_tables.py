@@ -222,7 +222,7 @@ def test_images_come_in_order_and_missing_ones_as_none(images: list[bytes], data
     loaded = list(store.load(ids))
     assert loaded == [None if i in gone else image for i, image in zip(ids, images, strict=True)]
     for image_id in gone:
-        with pytest.raises(SourceError, match=r"is not in the store; crawl again or restore store/"):
+        with pytest.raises(SourceError, match=r"is not in the store; crawl with --refresh, or restore store/"):
             store.get(image_id)
 
 

@@ -213,6 +213,10 @@ class HostileWeb:
             return await self._send(writer, body[: len(body) // 2], headers={"Content-Encoding": "gzip"})
         if kind == "not-gzip":
             return await self._send(writer, photo(number), headers={"Content-Encoding": "gzip"})
+        if kind == "unasked":  # says that nothing has changed to whoever never asked that
+            return await self._send(writer, b"", status=304)
+        if kind == "odd":  # /odd/HEADER: bytes that are no text
+            return await self._send(writer, photo(1), headers={rest: "noai, \xff\xfe\xe9"})
         if kind == "less":  # sends more than it says
             return await self._send(writer, photo(number), headers={"Content-Length": "700"})
         if kind == "bad-length":
