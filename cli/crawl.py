@@ -67,7 +67,8 @@ def crawl(
         bool,
         typer.Option(
             "--refresh",
-            help="Also ask whether images that are there have changed, fetch those gone from the store, and read local files that failed anew.",
+            help="Also ask whether images that are there have changed, fetch those gone from the store, and read local "
+            "files that failed anew.",
         ),
     ] = False,
     connections: Annotated[int, typer.Option(min=1, max=512, help="Downloads at once.")] = 64,
