@@ -54,12 +54,15 @@ def audit(
     from noisyweb.atomic import replacing_file
     from noisyweb.audit.plot import write_plot
     from noisyweb.audit.report import AuditReport
+    from noisyweb.cli._bars import bars
     from noisyweb.errors import VerificationError
 
     inputs = [each if pixels else dataclasses.replace(each, leaks=None) for each in read(path, truth, asked, classes)]
-    reports = [AuditReport.of(each) for each in inputs]
-    for report in reports:
-        typer.echo("\n".join(report.lines()))
+    reports = []
+    with bars() as progress:
+        for each in inputs:
+            reports.append(AuditReport.of(each, progress))
+            progress.say("\n".join(reports[-1].lines()))
     if json_file is not None:
         with replacing_file(json_file) as temporary:
             text = json.dumps([report.record() for report in reports], ensure_ascii=False, indent=1)

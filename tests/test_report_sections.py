@@ -12,12 +12,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from noisyweb.report.inputs import ReportInputs, open_inputs
 from noisyweb.report.section import Figure, Fold, Section, Table
 from noisyweb.report.sections import classes, confusion, learning, levels, profile, study
 from noisyweb.report.style import drawing
-from tests.export_builds import Row, clean_row, web_row
+from tests.export_builds import Row, clean_row, web_row, write_build
 from tests.report_builds import write_hostile, write_rows, write_run, write_study
 
 OURS = (levels, classes, confusion, learning, profile, study)
@@ -182,3 +183,20 @@ def test_a_study_is_told(hostile: ReportInputs, tmp_path: Path) -> None:
     solid = {line.get_label(): line.get_xydata().tolist() for line in panel.get_lines() if line.get_linestyle() == "-"}
     assert solid == {"blue": [[0, 0.9], [0.4, 0.3]], "red": [[0, 0.9], [0.4, 0.6]]}
     assert "12 runs." in learning.draw(inputs).lead
+
+
+def test_a_legend_of_many_kinds_is_all_there(tmp_path: Path) -> None:
+    kinds = ["red", "blue", "human", "asymmetric", "asymmetric0.25-instance0.25-nearest0.25-open-set0.25"]
+    rows = [flipped(n, (n + 1) % 3 if n < 10 else None, n % 3) for n in range(25)]
+    folders = [write_build(tmp_path / "pets", rows, kind, "0.4", class_names=CLASSES) for kind in kinds]
+    section = classes.draw(open_inputs(folders[0].parent))
+    figure = next(one for one in section.blocks if isinstance(one, Figure) and one.name == "classes-by-name").picture
+    assert not isinstance(figure, Image.Image)
+    (legend,) = figure.legends
+    texts = {text.get_text() for text in legend.get_texts()}
+    assert texts == {*(f"{kind} 40%" for kind in kinds[:4]), "asymmetric0.25-instance0.25-nearest0.25-ope… 40%"}
+    figure.draw_without_rendering()
+    box, axes = legend.get_window_extent(), figure.axes[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert axes.y1 <= box.y0 < box.y1 <= figure.bbox.height
+    assert axes.height > 60

@@ -13,6 +13,7 @@ import numpy as np
 from noisyweb.audit.rows import AuditInput, AuditSet, Finding, Severity, some
 from noisyweb.audit.slips import slipped
 from noisyweb.levels import level_text, num_wrong
+from noisyweb.progress import Progress, silent
 
 TOLERANCE = Fraction(1, 100)
 """How far the realised level may be from the one asked for before a set is unsound; nearer ones are told."""
@@ -21,7 +22,7 @@ NEAR_CHANCE = 0.9
 """Labels that are wrong this often, as a share of (K - 1) / K, have nothing to do with their images."""
 
 
-def all_findings(audited: AuditInput) -> list[Finding]:
+def all_findings(audited: AuditInput, progress: Progress = silent) -> list[Finding]:
     """Everything that is found, faults first."""
     found = list(audited.findings)
     from_all = drawn_from_all(audited)
@@ -34,7 +35,7 @@ def all_findings(audited: AuditInput) -> list[Finding]:
         found += [*validation.claims, *out_of_range(validation, audited), *repeated(validation)]
     found += [*nested(audited), *sizes(audited)]
     if audited.leaks is not None:
-        found += audited.leaks()
+        found += audited.leaks(progress)
     order: dict[Severity, int] = {"fault": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding.severity])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from noisyweb.errors import SourceError
 from noisyweb.levels import parse_level
 from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import Manifest, manifest_folders, open_manifest
+from noisyweb.progress import Progress
 
 
 def read_manifests(path: Path) -> AuditInput:
@@ -32,12 +33,18 @@ def read_manifests(path: Path) -> AuditInput:
             raise SourceError(f"{manifest.folder}: it has other classes than {first.folder}; audit them one by one")
     train = [manifest for manifest in manifests if manifest.info["split"] == "train"]
     validation = [manifest for manifest in manifests if manifest.info["split"] != "train"]
+
+    def pixels(progress: Progress) -> list[Finding]:
+        from noisyweb.audit.pixels import look_at_pixels
+
+        return look_at_pixels(train, validation[0] if validation else None, progress)
+
     return AuditInput(
         title=f"{first.info['title']}, edition {first.info['edition']}",
         class_names=first.class_names,
         sets=[_audited(manifest) for manifest in train],
         validation=_audited(validation[0]) if validation else None,
-        leaks=lambda: _leaks(train, validation),
+        leaks=pixels,
     )
 
 
@@ -91,44 +98,3 @@ def _claims(
         for what, found in against.items()
         if found.any()
     )
-
-
-def _leaks(train: Sequence[Manifest], validation: Sequence[Manifest]) -> list[Finding]:
-    """Validation images that are in a training set, by their looks."""
-    from noisyweb.decode import pillow_in_bounds
-    from noisyweb.dedup import DEFAULT_RADIUS
-    from noisyweb.described import Described
-    from noisyweb.hashes import describe_now
-    from noisyweb.leaks import find_leaks
-    from noisyweb.progress import silent
-    from noisyweb.stages import ByViews
-
-    def described(manifest: Manifest) -> Described:
-        ids = manifest.rows.column("image_id").to_pylist()
-
-        def read(wanted: set[str]) -> Iterator[tuple[str, bytes]]:
-            left = set(wanted)
-            for image, (data, _) in zip(ids, manifest.images(), strict=True):
-                if image in left and data is not None:
-                    left.discard(image)
-                    yield image, data
-
-        def load(asked: Sequence[str]) -> Iterator[bytes | None]:
-            found = dict(read(set(asked)))
-            return (found.get(image) for image in asked)
-
-        what, wanted = f"hash {manifest.folder.name}", set(ids)
-        return describe_now(read(wanted), load, with_views=True, what=what, num_images=len(wanted), progress=silent)
-
-    found = []
-    with pillow_in_bounds():
-        clean = [described(manifest) for manifest in validation]
-        for manifest in train if clean else ():
-            leaks = find_leaks(described(manifest), clean[0], DEFAULT_RADIUS, [ByViews(DEFAULT_RADIUS)], silent)
-            if leaks:
-                pairs = [f"{image[:16]}… is {leak.image_id[:16]}… ({leak.match.kind})" for image, leak in leaks.items()]
-                message = (
-                    f"{len(leaks):,} images look like validation images; take them out, or accuracies will flatter"
-                )
-                found.append(Finding("leak", "fault", manifest.folder.name, message, len(leaks), some(pairs)))
-    return found

@@ -11,6 +11,7 @@ import numpy as np
 from noisyweb.audit.checks import all_findings
 from noisyweb.audit.rows import AuditInput, AuditSet, Finding
 from noisyweb.levels import level_text
+from noisyweb.progress import Progress, silent
 
 _CONFUSIONS = 3
 
@@ -28,9 +29,9 @@ class AuditReport:
     findings: tuple[Finding, ...]
 
     @classmethod
-    def of(cls, audited: AuditInput) -> AuditReport:
-        """Look at everything."""
-        return cls(audited, tuple(all_findings(audited)))
+    def of(cls, audited: AuditInput, progress: Progress = silent) -> AuditReport:
+        """Look at everything; ``progress`` is told how far it is with pixels."""
+        return cls(audited, tuple(all_findings(audited, progress)))
 
     @property
     def faults(self) -> list[Finding]:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from noisyweb.progress import Progress
+
 Labels = npt.NDArray[np.int64]
 Truth = npt.NDArray[np.int8]
 UNKNOWN = -1
@@ -116,7 +118,7 @@ class AuditInput:
         validation: the clean validation set; None: there is none.
         findings: of the reader, about all of it.
         ids_are_global: whether an id means the same image in train and validation.
-        leaks: looks for copies by their pixels; None: there are no pixels.
+        leaks: looks at pixels, for copies and for images that cannot be read; None: there are none, or nobody asked.
     """
 
     title: str
@@ -125,7 +127,7 @@ class AuditInput:
     validation: AuditSet | None = None
     findings: tuple[Finding, ...] = ()
     ids_are_global: bool = True
-    leaks: Callable[[], list[Finding]] | None = None
+    leaks: Callable[[Progress], list[Finding]] | None = None
 
 
 def wrong_by_labels(given: Labels, true: Labels) -> Truth:

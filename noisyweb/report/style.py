@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from noisyweb import gallery_draw
 from noisyweb.errors import MissingExtraError
@@ -110,6 +110,21 @@ def plain(axes: Axes, grid: str = "y") -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(False)
     axes.grid(True, axis=grid)  # type: ignore[arg-type]
+
+
+def legend_above(
+    figure: Figure, loc: Literal["outside upper left", "outside upper right"] = "outside upper left"
+) -> None:
+    """Put a legend over a chart, in three columns or as many as names leave room for; the chart grows with it."""
+    width, height = figure.get_size_inches()
+    for columns in (3, 2, 1):
+        legend = figure.legend(loc=loc, ncols=columns)
+        box = legend.get_window_extent()
+        if columns == 1 or box.width <= figure.bbox.width:
+            break
+        legend.remove()
+    # The height that was asked for has room for one line.
+    figure.set_size_inches(width, height + max(0.0, box.height / figure.dpi - 2 * SMALL_PX / 72))
 
 
 def percent_axis(axes: Axes, which: str = "y") -> None:

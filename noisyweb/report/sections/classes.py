@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from noisyweb.report.inputs import ReportInputs
 from noisyweb.report.section import Figure, Fold, Section, Table
-from noisyweb.report.style import SMALL_PX, kind_colours, label, new_figure, percent_axis, plain
+from noisyweb.report.style import SMALL_PX, kind_colours, label, legend_above, new_figure, percent_axis, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,7 @@ FEW_CLASSES, MANY_CLASSES = 40, 400
 """Up to the first, all classes are shown by name; up to the second, behind a click."""
 
 _EXTREMES = 5
+_LEGEND_CHARACTERS = 44
 
 
 def draw(inputs: ReportInputs) -> Section:
@@ -114,6 +115,12 @@ def _sets(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield f"{kind} {100 * mine['asked'].iloc[0]:g}%", mine
 
 
+def _short(name: str) -> str:
+    """The name of a set for a legend: of a long mixture the beginning, and its level."""
+    kind, _, level = name.rpartition(" ")
+    return f"{label(kind, _LEGEND_CHARACTERS)} {level}"
+
+
 def _order(frame: pd.DataFrame) -> Sequence[int]:
     """Labels by their share over all kinds, the most noisy first."""
     return [
@@ -132,7 +139,9 @@ def _sorted(frame: pd.DataFrame) -> Drawing:
             shares = np.sort(mine[column].dropna().to_numpy())[::-1]
             # The first is drawn thickest, so that lines that lie on each other are all seen.
             colour, width = colours[mine["kind"].iloc[0]], 2 + 4 * (len(sets) - 1 - place)
-            axes.step(np.arange(1, len(shares) + 1), shares, where="mid", color=colour, linewidth=width, label=name)
+            axes.step(
+                np.arange(1, len(shares) + 1), shares, where="mid", color=colour, linewidth=width, label=_short(name)
+            )
         axes.set_title(title)
         axes.set_ylim(0, top)
         axes.set_xlim(0, frame["label"].nunique() + 1)
@@ -152,14 +161,14 @@ def _by_name(frame: pd.DataFrame) -> Drawing:
     y = {one: len(order) - 1 - place for place, one in enumerate(order)}
     for place, (name, mine) in enumerate(_sets(frame)):
         size, colour = 9 - 3 * min(place, 2), colours[mine["kind"].iloc[0]]
-        axes.plot(mine["share"], mine["label"].map(y), "o", color=colour, markersize=size, label=name)
+        axes.plot(mine["share"], mine["label"].map(y), "o", color=colour, markersize=size, label=_short(name))
     axes.set_yticks([y[one] for one in order], [label(names[one], 26) for one in order], fontsize=SMALL_PX)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(-0.8, len(order) - 0.2)
     axes.set_xlim(-0.01, min(1.02, 1.1 * frame["share"].max() + 0.01))
     axes.set_xlabel("share of wrong labels")
     percent_axis(axes, "x")
-    figure.legend(loc="outside upper right", ncols=3)
+    legend_above(figure, "outside upper right")
     return figure
 
 

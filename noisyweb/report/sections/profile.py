@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from noisyweb.report.inputs import ReportInputs, ReportManifest
 from noisyweb.report.section import Figure, Section, Table
-from noisyweb.report.style import GRID, PALE, kind_colours, label, new_figure, plain
+from noisyweb.report.style import GRID, PALE, kind_colours, label, legend_above, new_figure, plain
 from noisyweb.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _intervals(frame: pd.DataFrame) -> Drawing:
     for name, kind in dict(zip(frame["set"], frame["kind"], strict=True)).items():
         axes.plot([], [], "-o", color=colours[kind], label=label(name))
     axes.plot([], [], color=PALE, linewidth=9, alpha=0.4, label="blue noise")
-    figure.legend(loc="outside upper left", ncols=3)
+    legend_above(figure)
     return figure
 
 
