@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,16 @@ FORMAT = 1
 
 def input_digest(images: ImageSet) -> dict[str, Any]:
     """Rows and a SHA-256 over every row's name and label, in order: which rows a build drew from."""
-    digest = hashlib.sha256()
-    for name, label in zip(images.names, images.labels.tolist(), strict=True):
+    return rows_digest(zip(images.names, images.labels.tolist(), strict=True))
+
+
+def rows_digest(rows: Iterable[tuple[str, int]]) -> dict[str, Any]:
+    """`input_digest` of rows that are told one by one, name and label."""
+    digest, number = hashlib.sha256(), 0
+    for name, label in rows:
         digest.update(f"{name}\t{label}\n".encode("utf-8", "surrogatepass"))
-    return {"rows": len(images), "sha256": digest.hexdigest()}
+        number += 1
+    return {"rows": number, "sha256": digest.hexdigest()}
 
 
 def file_digest(path: Place) -> dict[str, Any]:

@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from noisyweb.blend import Blend
 from noisyweb.errors import LeakError, SourceError
+from noisyweb.first_bytes import image_suffix, no_image
 from noisyweb.imageset import ImageSet
+from noisyweb.lock import VALIDATION_FOLDER
 from noisyweb.manifest import GROUP_BYTES, ROWS_PER_GROUP, image_id
 from noisyweb.progress import Progress
 from noisyweb.schemas import IMAGE_TYPE, PROVENANCE_COLUMNS
@@ -41,7 +43,9 @@ def manifest_batches(
 
     Raises:
         LeakError: a web image is byte for byte a clean image of this set or a validation image.
+        SourceError: the bytes of an image are those of no picture, or an image stands in twice.
     """
+    own_role = "validation" if what == VALIDATION_FOLDER else "train"
     replaced = blend.pool_row >= 0
     clean_bytes = clean.load(np.flatnonzero(~replaced).tolist())
     new_bytes = stand_ins.load(blend.pool_row[replaced].tolist()) if stand_ins else iter(())
@@ -53,6 +57,12 @@ def manifest_batches(
         new = stand_ins if replaced[row] else None
         origin, index = (clean, row) if new is None else (new, int(blend.pool_row[row]))
         data = next(clean_bytes if new is None else new_bytes)
+        if data is not None and image_suffix(data) is None:
+            role = own_role if new is None else "pool" if index < num_web else "other"
+            raise SourceError(
+                f"{role} image {origin.names[index]!r}: {no_image(data)}; "
+                "put the image back or remove it, and build again"
+            )
         ids.append(image_id(data) if data is not None else origin.id_without_bytes(index))
         images.append({"bytes": data, "path": _path(origin.paths[index], data)})
         held += len(data or b"")

@@ -14,9 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from noisyweb import lock
+from noisyweb.build_inputs import INPUTS_NAME, input_digests
 from noisyweb.decode import pillow_in_bounds
 from noisyweb.described import Described
 from noisyweb.errors import SourceError, VerificationError
+from noisyweb.first_bytes import image_suffix, no_image
 from noisyweb.hashes import describe_now
 from noisyweb.leaks import find_leaks
 from noisyweb.levels import num_wrong, parse_level
@@ -67,9 +69,9 @@ def verify(folder: Place, progress: Progress = silent) -> Verified:
 
     Raises:
         VerificationError: the first discrepancy: a file changed, missing or added; a row whose image does not match
-            its id; labels, counts or levels that are not what the lock file says; a web image that is also a
-            validation image, or looks like one or like a clean train image that is still there (as far as the build
-            had made sure of that).
+            its id, or is none by its first bytes; inputs, labels, counts or levels that are not what the lock file
+            says; a web image that is also a validation image, or looks like one or like a clean train image that is
+            still there (as far as the build had made sure of that).
         SourceError: there is no lock file.
     """
     if not (folder / lock.LOCK_NAME).exists():
@@ -80,6 +82,7 @@ def verify(folder: Place, progress: Progress = silent) -> Verified:
         manifest = open_manifest(folder)
         rows = manifest.rows
         _check_schema(manifest, locked)
+        _check_inputs(folder, locked)
         _check_rows(folder, rows)
         _check_counts(folder, rows, locked, len(manifest.class_names))
         num_hashed = _check_images(manifest, rows, progress)
@@ -120,10 +123,38 @@ def _check_schema(manifest: Manifest, locked: Mapping[str, Any]) -> None:
             raise VerificationError(f"{file}: its columns are not those of a manifest: {schema.names}")
     if lock.class_digest(manifest.class_names) != locked["classes"]["sha256"]:
         raise VerificationError(f"{manifest.folder}: the class names are not those of the lock file")
-    for key, value in locked["options"].items():
-        if manifest.info.get(key) != value:
-            found = manifest.info.get(key)
+    number = len(manifest.class_names)
+    if locked["classes"]["number"] != number:
+        raise VerificationError(
+            f"{manifest.folder}: {number:,} classes, the lock file says {locked['classes']['number']:,}"
+        )
+    options = locked["options"]
+    for key in dict.fromkeys([*options, *manifest.info]):
+        found, value = manifest.info.get(key), options.get(key)
+        if key != "class_names" and found != value:
             raise VerificationError(f"{manifest.folder}: {key} is {found!r}, the lock file says {value!r}")
+
+
+def _check_inputs(folder: Place, locked: Mapping[str, Any]) -> None:
+    """The inputs are as many as stated, and those that the list beside the lock file has."""
+    stated = locked.get("inputs")
+    is_listed = INPUTS_NAME in locked["files"]
+    if stated == {} and not is_listed:
+        return  # nothing is said of them
+    if not is_listed or not isinstance(stated, Mapping):
+        raise VerificationError(
+            f"{folder}: the lock file lists no {INPUTS_NAME} or has no 'inputs'; build it again with this version"
+        )
+    listed = input_digests(folder)
+    for role in dict.fromkeys([*listed, *stated]):
+        found = listed.get(role, lock.rows_digest(()))
+        says = stated[role] if isinstance(stated.get(role), Mapping) else {}
+        for key, value in found.items():
+            if says.get(key) != value:
+                raise VerificationError(
+                    f"{folder}: {key} of the {role} inputs is {value!r} by {INPUTS_NAME}, the lock file says "
+                    f"{says.get(key)!r}"
+                )
 
 
 def _check_rows(folder: Place, rows: pa.Table) -> None:
@@ -153,12 +184,15 @@ def _check_counts(folder: Place, rows: pa.Table, locked: Mapping[str, Any], num_
     if rows.num_rows != result["rows"] or noise != result["noise"]:
         raise VerificationError(f"{folder}: {rows.num_rows:,} rows with noise {noise}, the lock file says {result}")
     clean = rows.column("is_clean").to_numpy()
+    num_found = int((~clean).sum())
+    if num_found != result["wrong"]:
+        raise VerificationError(f"{folder}: {num_found:,} wrong labels, the lock file says {result['wrong']:,}")
     level = parse_level(options["level"]) if options["split"] == "train" else Decimal(0)
     asked = num_wrong(level, rows.num_rows)
     is_exact = options["edition"] != "official"  # whose splits are as they were released
-    if int((~clean).sum()) != asked and is_exact:
+    if num_found != asked and is_exact:
         raise VerificationError(
-            f"{folder}: {int((~clean).sum()):,} wrong labels; level {level} of {rows.num_rows:,} rows is {asked:,}"
+            f"{folder}: {num_found:,} wrong labels; level {level} of {rows.num_rows:,} rows is {asked:,}"
         )
     label = rows.column("label").to_numpy()
     is_own = np.array(rows.column("source").to_pylist()) == "clean"
@@ -178,7 +212,7 @@ def _check_counts(folder: Place, rows: pa.Table, locked: Mapping[str, Any], num_
 
 
 def _check_images(manifest: Manifest, rows: pa.Table, progress: Progress) -> int:
-    """Every image has the id of its bytes; returns how many have bytes."""
+    """Every image has the id of its bytes and is one by the first of them; returns how many have bytes."""
     hashed = 0
     ids = rows.column("image_id").to_pylist()
     for row, (data, _) in enumerate(manifest.images()):
@@ -193,6 +227,8 @@ def _check_images(manifest: Manifest, rows: pa.Table, progress: Progress) -> int
                     f"{manifest.folder}: row {row}: the image's SHA-256 is {image_id(data)[:16]}…, "
                     f"image_id says {ids[row][:16]}…"
                 )
+            if image_suffix(data) is None:
+                raise VerificationError(f"{manifest.folder}: row {row} ({ids[row][:16]}…): {no_image(data)}")
         if row % 500 == 499 or row + 1 == len(ids):
             progress(manifest.folder.name, row + 1, len(ids))
     return hashed

@@ -15,12 +15,14 @@ from PIL import Image, ImageOps
 
 from noisyweb.build import Recipe, build
 from noisyweb.build_folder import Built
+from noisyweb.data import NoisyImages
 from noisyweb.dataset import load_dataset
 from noisyweb.errors import LeakError, OutputError, ShortageError, SourceError
 from noisyweb.lock import file_digest, read_lock
-from noisyweb.manifest import image_id, open_manifest
+from noisyweb.manifest import IMAGE_FORMATS, image_id, open_manifest
 from noisyweb.schemas import MANIFEST
-from tests.conftest import CLASSES, TinySet, make_tiny_set
+from noisyweb.verify import verify
+from tests.conftest import CLASSES, TinySet, make_tiny_set, paint
 
 
 def build_tiny(
@@ -259,6 +261,66 @@ def test_one_image_twice_in_the_pool(tiny: TinySet, tmp_path: Path) -> None:
         shutil.copy(path.parent / "000.jpg", path)
     with pytest.raises(SourceError, match=r"are the same image .*; remove one"):
         build_tiny(tiny, tmp_path / "out", "red", "0.8")
+
+
+BROKEN = r"its bytes begin with b'not an i'; expected a JPEG, PNG, WebP, GIF, BMP or TIFF image; put the image back"
+
+
+@pytest.mark.parametrize(
+    ("victim", "named", "kind", "folder"),
+    [
+        ("train/ant/003.jpg", "train image 'ant/003.jpg'", "blue", "blue_noise_nl_1"),
+        ("val/bee/001.jpg", "validation image 'bee/001.jpg'", "blue", "clean_validation"),
+        ("pool/bee/001.jpg", "pool image 'bee/001.jpg'", "red", "red_noise_nl_1"),
+    ],
+)
+def test_bytes_that_are_no_image_are_refused_and_named(
+    tiny: TinySet, tmp_path: Path, victim: str, named: str, kind: str, folder: str
+) -> None:
+    (tiny.toml.parent / victim).write_bytes(b"not an image")
+    if kind == "red":
+        for name, size in zip(CLASSES, tiny.sizes, strict=True):  # a level of 1 needs as many as there are clean ones
+            for n in range(min(16, size), size):
+                paint(tiny.toml.parent / "pool" / name / f"{n:03d}.jpg", 200 + n, 130)
+    with pytest.raises(SourceError, match=f"{named}: {BROKEN}") as caught:
+        build_tiny(tiny, tmp_path / "out", kind, "1", leak_check=False)
+    assert "\n" not in str(caught.value)
+    left = sorted(path.name for path in (tmp_path / "out/tiny").iterdir())
+    assert left == ([] if folder == "clean_validation" else ["clean_validation"]), "whole folders or none"
+
+
+def test_a_link_to_something_else_is_refused(tiny: TinySet, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("root:x:0:0")
+    victim = tiny.toml.parent / "train/ant/003.jpg"
+    victim.unlink()
+    victim.symlink_to(tmp_path / "secret")
+    with pytest.raises(SourceError, match=r"train image 'ant/003\.jpg': its bytes begin with b'root:x:0'"):
+        build_tiny(tiny, tmp_path / "out", "blue")
+
+
+def test_a_broken_image_that_no_row_takes_does_no_harm(tiny: TinySet, tmp_path: Path) -> None:
+    (tiny.toml.parent / "pool/ant/003.jpg").write_bytes(b"not an image")
+    assert [built.num_wrong for built in build_tiny(tiny, tmp_path / "out", "red", "0")] == [0, 0]
+
+
+def test_every_format_that_is_read_can_be_built_from(tiny: TinySet, tmp_path: Path) -> None:
+    names = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
+    assert tuple(names) == IMAGE_FORMATS
+    folder = tiny.toml.parent / "train/ant"
+    paths = sorted(folder.iterdir())
+    options: list[tuple[str, dict[str, object]]] = [(kind, {}) for kind in names]
+    options += [("WEBP", {"lossless": True}), ("TIFF", {"big_tiff": True}), ("PNG", {"save_all": True})]
+    for path, (kind, option) in zip(paths, options, strict=False):
+        image = Image.open(path)
+        path.unlink()
+        image.save(folder / f"{path.stem}.{names[kind]}", kind, **option)
+    mono = Image.new("1", (9, 9))
+    mono.save(folder / "1.gif", "GIF")
+    Image.open(paths[-1]).convert("CMYK").save(paths[-1], "JPEG")
+    _, train = build_tiny(tiny, tmp_path / "out", "blue")
+    assert verify(train.folder).num_hashed == train.num_rows == 39
+    images = NoisyImages(train.folder)
+    assert {images.image(row).mode for row in range(len(images))} == {"RGB"}
 
 
 def test_an_output_folder_that_holds_something_else(tiny: TinySet, tmp_path: Path) -> None:

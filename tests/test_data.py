@@ -125,7 +125,7 @@ def test_rows_with_a_path_only(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_image(tmp_path: Path) -> None:
     tiny = make_tiny_set(tmp_path / "set")
-    (tiny.toml.parent / "train/ant/000.jpg").write_bytes(b"<html>not found</html>")
+    (tiny.toml.parent / "train/ant/000.jpg").write_bytes(b"\xff\xd8\xff and no JPEG")
     _, built = build_tiny(tiny, tmp_path / "out", "blue", "0")
     with pytest.raises(CorruptFileError, match=r"row 0 .* is no image"):
         NoisyImages(built.folder)[0]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from noisyweb.build_inputs import INPUTS_NAME, input_digests, read_inputs, write_inputs
 from noisyweb.errors import SourceError, VerificationError
-from noisyweb.lock import LOCK_NAME, file_digest
+from noisyweb.imageset import ImageSet
+from noisyweb.lock import LOCK_NAME, file_digest, input_digest
+from noisyweb.manifest import image_id
 from noisyweb.verify import builds_in, verify
 from tests.conftest import TinySet, make_tiny_set
 from tests.test_build import build_tiny, mirrored, replaced_pool
@@ -56,10 +61,10 @@ def test_any_flipped_byte_of_the_parquet_file_is_found(built: Path, position: fl
         path.write_bytes(whole)
 
 
-def relock(folder: Path) -> None:
+def relock(folder: Path, name: str = NAME) -> None:
     """What someone does who changes a file and hides it in the lock file."""
     lock = json.loads((folder / LOCK_NAME).read_text())
-    lock["files"][NAME] = file_digest(folder / NAME)
+    lock["files"][name] = file_digest(folder / name)
     (folder / LOCK_NAME).write_text(json.dumps(lock))
 
 
@@ -180,6 +185,119 @@ def test_a_lock_that_lies(copy: Path) -> None:
         verify(copy)
     (copy / LOCK_NAME).write_text("{")
     with pytest.raises(VerificationError, match="not valid JSON"):
+        verify(copy)
+
+
+def put(path: tuple[str, ...], value: Any) -> Callable[[dict[str, Any]], None]:
+    """A change of a lock file: one value, or its removal."""
+
+    def change(lock: dict[str, Any]) -> None:
+        for name in path[:-1]:
+            lock = lock[name]
+        assert lock.get(path[-1]) != value
+        if value is None:
+            del lock[path[-1]]
+        else:
+            lock[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (put(("result", "rows"), 37), "38 rows with noise"),
+        (put(("result", "wrong"), 14), "15 wrong labels, the lock file says 14"),
+        (put(("result", "noise"), {"none": 24, "web": 14}), "38 rows with noise"),
+        (put(("result", "class_sizes"), [11, 8, 19]), "class sizes are not those"),
+        (put(("result", "wrong_per_true_class"), [5, 5, 5]), "the wrong rows of each class"),
+        (put(("classes", "number"), 4), "3 classes, the lock file says 4"),
+        (put(("classes", "sha256"), "0" * 64), "class names are not those"),
+        (put(("options", "seed"), 1), "seed is 0, the lock file says 1"),
+        (put(("options", "seed"), None), "seed is 0, the lock file says None"),
+        (put(("options", "mix"), "red=1"), "mix is None, the lock file says 'red=1'"),
+        (put(("inputs", "train", "rows"), 39), r"rows of the train inputs is 38 by _noisyweb\.inputs.*says 39"),
+        (put(("inputs", "train", "sha256"), "0" * 64), "sha256 of the train inputs is .* the lock file says '0000"),
+        (put(("inputs", "pool", "rows"), 33), "rows of the pool inputs is 34 .* the lock file says 33"),
+        (put(("inputs", "pool", "sha256"), None), "sha256 of the pool inputs is .* the lock file says None"),
+        (put(("inputs", "pool"), None), "rows of the pool inputs is 34 .* the lock file says None"),
+        (put(("inputs", "pool"), [34]), "rows of the pool inputs is 34 .* the lock file says None"),
+        (put(("inputs", "other"), {"rows": 2, "sha256": "0"}), "rows of the other inputs is 0 .* says 2"),
+        (put(("inputs",), None), "has no 'inputs'; build it again"),
+        (put(("files", INPUTS_NAME), None), f"lists no {INPUTS_NAME}"),
+    ],
+)  # fmt: skip
+def test_each_field_of_a_lock_that_lies(copy: Path, change: Callable[[dict[str, Any]], None], words: str) -> None:
+    lock = json.loads((copy / LOCK_NAME).read_text())
+    change(lock)
+    (copy / LOCK_NAME).write_text(json.dumps(lock))
+    with pytest.raises(VerificationError, match=words) as caught:
+        verify(copy)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("split", ["rows", "sha256"])
+def test_the_inputs_of_a_validation_set(copy: Path, split: str) -> None:
+    folder = copy.parent / "clean_validation"
+    lock = json.loads((folder / LOCK_NAME).read_text())
+    lock["inputs"]["validation"][split] = 1
+    (folder / LOCK_NAME).write_text(json.dumps(lock))
+    with pytest.raises(VerificationError, match=f"{split} of the validation inputs is .* the lock file says 1"):
+        verify(folder)
+
+
+def first_two_swapped(lines: list[str]) -> list[str]:
+    return [lines[0], lines[2], lines[1], *lines[3:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lines: lines[:-1], "rows of the pool inputs is 33 .* says 34"),
+        (first_two_swapped, "sha256 of the train inputs"),
+        (lambda lines: [*lines, lines[1]], "the rows of 'train' are not together"),
+        (lambda lines: [*lines, "pool,one,2"], "missing or damaged"),
+        (lambda lines: [*lines, "pool,one,two,"], "missing or damaged"),
+        (lambda lines: [*lines, ""], "missing or damaged"),
+        (lambda lines: lines[1:], "its first line is not the column names"),
+    ],
+)
+def test_a_list_of_inputs_that_was_changed(copy: Path, change: Callable[[list[str]], list[str]], words: str) -> None:
+    lines = gzip.decompress((copy / INPUTS_NAME).read_bytes()).decode().splitlines()
+    (copy / INPUTS_NAME).write_bytes(gzip.compress("".join(f"{line}\n" for line in change(lines)).encode()))
+    relock(copy, INPUTS_NAME)
+    with pytest.raises(VerificationError, match=words):
+        verify(copy)
+
+
+def test_a_list_of_inputs_whose_packed_bytes_are_damaged(copy: Path) -> None:
+    whole = (copy / INPUTS_NAME).read_bytes()
+    (copy / INPUTS_NAME).write_bytes(whole[:10] + bytes([255] * 40) + whole[50:])
+    relock(copy, INPUTS_NAME)
+    with pytest.raises(VerificationError, match=r"missing or damaged .*; it lists the build's inputs"):
+        verify(copy)
+
+
+def test_input_digests_are_those_of_the_lock_file_whatever_the_names(tmp_path: Path) -> None:
+    names = ["plain", "a,b", 'a"b', "line\nbreak", "carriage\rreturn", "both\r\nof them", "\udcff", "é", "", "\0"]
+    labels = np.arange(len(names), dtype=np.int32)
+    images = ImageSet(names, labels, ["x"] * len(names), lambda rows: iter([None] * len(rows)), names, "train")
+    write_inputs(tmp_path, {"train": images, "pool": images.take(labels[:4].astype(np.int64))}, {"train": {1: "id"}})
+    assert input_digests(tmp_path) == {"train": input_digest(images), "pool": input_digest(images.take(labels[:4]))}
+    rows = read_inputs(tmp_path)
+    assert list(rows["train"]) == names
+    assert [row.image_id for row in rows["train"].values()] == ["", "id", *[""] * (len(names) - 2)]
+
+
+def test_bytes_that_are_no_image_under_the_right_id(copy: Path) -> None:
+    def spoil(rows: list[dict[str, Any]]) -> None:
+        for row in rows[3:5]:
+            row["image"]["bytes"] = b"not an image %d" % len(row["image_id"])
+            row["image_id"] = image_id(row["image"]["bytes"])
+
+    change_rows(copy, spoil)
+    words = r"row 3 \([0-9a-f]{16}…\): its bytes begin with b'not an i'; expected a JPEG, PNG, WebP, GIF, BMP or TIFF"
+    with pytest.raises(VerificationError, match=words):
         verify(copy)
 
 

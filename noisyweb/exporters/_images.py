@@ -7,26 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from noisyweb.errors import SourceError
+from noisyweb.first_bytes import image_suffix, no_image
 from noisyweb.manifest import LABEL_COLUMNS, Manifest
 from noisyweb.progress import Progress
 from noisyweb.remote_path import Place
 
-_SUFFIXES = (
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"\x89PNG\r\n\x1a\n", ".png"),
-    (b"GIF8", ".gif"),
-    (b"BM", ".bmp"),
-    (b"II*\0", ".tif"),
-    (b"MM\0*", ".tif"),
-)
 _ROWS_AT_ONCE = 1000
-
-
-def image_suffix(data: bytes) -> str | None:
-    """The usual suffix of an image of these bytes, whatever its name says; None if they are no image."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return ".webp"
-    return next((suffix for magic, suffix in _SUFFIXES if data.startswith(magic)), None)
 
 
 def encoded_rows(manifest: Manifest, to: str, progress: Progress) -> Iterator[tuple[dict[str, Any], bytes, str]]:
@@ -64,10 +50,7 @@ def with_image(
         )
     suffix = image_suffix(data)
     if suffix is None:
-        raise SourceError(
-            f"{folder}: row {number}: its bytes begin with {data[:8]!r}; "
-            "expected a JPEG, PNG, WebP, GIF, BMP or TIFF image"
-        )
+        raise SourceError(f"{folder}: row {number}: {no_image(data)}")
     return row, data, suffix
 
 
