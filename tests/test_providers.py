@@ -840,7 +840,8 @@ def test_long_lists_take_no_memory(tmp_path: Path, kind: str) -> None:
     ("name", "text", "message"),
     [
         ("a.csv", "url,class\nhttp://a/1,ant\nhttp://a/2,cat\nhttp://a/3,dog\n", "row 2 has class 'cat', .* 2 rows"),
-        ("a.csv", "address,class\nhttp://a/1,ant\n", "row 1 has no url or no class"),
+        ("a.csv", "address,class\nhttp://a/1,ant\n", "columns url and class, found 'address', 'class'"),
+        ("a.CSV", "url;class\nhttp://a/1;ant\n", "row 1 has no url or no class; .*, found 'url;class'"),
         ("a.txt", "http://a/1\n", "row 1 has no url or no class"),
         ("a.parquet", "not parquet", "cannot be read as a list of URLs"),
     ],

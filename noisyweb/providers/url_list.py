@@ -45,7 +45,7 @@ def listing(class_names: Sequence[str], options: Options) -> Iterator[tuple[int,
         raise CrawlError(f"url-list {str(path)!r}: no such file; give it as --source url-list=PATH")
     labels = {str(index): index for index in range(len(class_names))}
     labels.update((name, index) for index, name in enumerate(class_names))
-    if path.suffix == ".json":  # its labels are numbers, even where a class is called "7"
+    if path.suffix.lower() == ".json":  # its labels are numbers, even where a class is called "7"
         labels = {str(index): index for index in range(len(class_names))}
     first, num_unknown = None, 0
     for number, name, _ in _named(path, class_names):
@@ -72,19 +72,24 @@ def _named(path: Path, class_names: Sequence[str]) -> Iterator[tuple[int, str, _
         url = str(row.get("url") or "").strip()
         name = next((str(row[c]).strip() for c in CLASS_COLUMNS if row.get(c) not in (None, "")), None)
         if not url or name is None:
-            raise CrawlError(f"{path}: row {number} has no url or no class; expected the columns url and class")
+            has_both = "url" in row and any(column in row for column in CLASS_COLUMNS)
+            columns = ", ".join(repr(str(column)[:40]) for column in list(row)[:8])
+            raise CrawlError(
+                f"{path}: row {number} has no url or no class; expected the columns url and class"
+                + ("" if has_both else f", found {columns}")
+            )
         yield number, name, row
 
 
 def _rows(path: Path, class_names: Sequence[str]) -> Iterator[_Row]:
     try:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             yield from _parquet(path)
-        elif path.suffix == ".json":
+        elif path.suffix.lower() == ".json":
             yield from map(_cnwl, images(path))
         else:
             with path.open(encoding="utf-8-sig", newline="") as handle:
-                if path.suffix == ".csv":
+                if path.suffix.lower() == ".csv":
                     yield from csv.DictReader(handle)
                 else:
                     yield from (_line(line, class_names) for line in handle if line.strip())
