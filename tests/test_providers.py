@@ -891,5 +891,9 @@ def test_folder_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(CrawlError, match="no such folder"):
         folder.listing(NAMES, {"path": str(tmp_path / "none")})
     (tmp_path / "cat").mkdir()
+    with pytest.raises(CrawlError, match="classes 'a/b' and 'a-b' have one sub-folder"):
+        folder.listing(["a/b", "a-b"], {"path": str(tmp_path)})
+    with pytest.raises(CrawlError, match="no file is named"):
+        listed("url-list", path="")
     with pytest.raises(CrawlError, match=r"sub-folder 'cat' is none of the 2 classes \(1 are not\)"):
         folder.listing(NAMES, {"path": str(tmp_path)})

@@ -24,7 +24,11 @@ def listing(class_names: Sequence[str], options: Options) -> Iterator[tuple[int,
         CrawlError: no such folder, or sub-folders that are no class.
     """
     root = _root(options)
-    names = {name.replace("/", "-") for name in class_names}
+    names: dict[str, str] = {}
+    for name in class_names:
+        other = names.setdefault(name.replace("/", "-"), name)
+        if other != name:
+            raise CrawlError(f"folder {root}: classes {other!r} and {name!r} have one sub-folder; rename one of them")
     found = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     unknown = [name for name in found if name not in names]
     if unknown:

@@ -40,7 +40,9 @@ def listing(class_names: Sequence[str], options: Options) -> Iterator[tuple[int,
     Raises:
         CrawlError: the file cannot be read, or names classes that are not in the vocabulary.
     """
-    path = Path(options.get("path") or "").expanduser()
+    if not options.get("path"):
+        raise CrawlError("url-list: no file is named; give it as --source url-list=PATH")
+    path = Path(options["path"]).expanduser()
     if not path.is_file():
         raise CrawlError(f"url-list {str(path)!r}: no such file; give it as --source url-list=PATH")
     labels = {str(index): index for index in range(len(class_names))}
