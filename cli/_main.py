@@ -64,6 +64,11 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
         except NoisywebError as error:
             typer.echo(f"noisyweb: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(error.exit_code) from None
+        except PermissionError as error:  # the system's word on a place that the user named
+            if error.filename is None:
+                raise
+            typer.echo(f"noisyweb: {error.filename}: {error.strerror}; name a place that you may use", err=True)
+            raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("noisyweb: stopped by Ctrl-C; nothing was left half-written", err=True)
             raise typer.Exit(2) from None

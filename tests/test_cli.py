@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import shutil
 import signal
@@ -10,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
+from noisyweb.cli._main import one_line_errors
 from tests.conftest import PROGRAM, Program, TinySet, assert_refused
 from tests.test_build import files_of
 
@@ -175,3 +178,18 @@ def test_ctrl_c_leaves_nothing_half_written(noisyweb: Program, tiny: TinySet, tm
     assert errors.strip() == "noisyweb: stopped by Ctrl-C; nothing was left half-written"
     assert files_of(out) == before
     assert left_behind(out / "cars") == []
+
+
+def test_a_place_that_may_not_be_entered_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def enter() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "theirs/README.md")
+
+    def forbidden() -> None:
+        raise PermissionError(errno.EPERM, "not a place")
+
+    with pytest.raises(typer.Exit) as ended:
+        one_line_errors(enter)()
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err == "noisyweb: theirs/README.md: Permission denied; name a place that you may use\n"
+    with pytest.raises(PermissionError):  # nobody knows of what: a bug keeps its traceback
+        one_line_errors(forbidden)()
