@@ -19,6 +19,7 @@ from noisyweb.image_pool import ImagePool
 from noisyweb.politeness import Robots
 from noisyweb.providers._protocol import HostLimit
 from noisyweb.schedule import Feed, Schedule
+from noisyweb.tabledb import storable
 from noisyweb.urls import host_of
 
 Read = Callable[[str], bytes]
@@ -180,7 +181,7 @@ class _Run:
         """Write the row."""
         columns = {
             "reason": answer.reason,
-            "detail": _storable(answer.detail),
+            "detail": None if answer.detail is None else storable(answer.detail),
             "http_status": answer.http_status,
             "etag": answer.etag,
             "last_modified": answer.last_modified,
@@ -246,11 +247,6 @@ async def fetch_all(
         await schedule.run(run.do)
     finally:
         work.flush()
-
-
-def _storable(text: str | None) -> str | None:
-    """What a host said, fit for a table: a header's bytes that are no text are half characters here."""
-    return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _trouble(answer: Answer) -> str | None:

@@ -19,7 +19,7 @@ from noisyweb.crawl_stats import CrawlStats
 from noisyweb.errors import CrawlError
 from noisyweb.providers._api import Api
 from noisyweb.providers._protocol import Hit, Page, Query
-from noisyweb.tabledb import Database
+from noisyweb.tabledb import Database, storable
 from noisyweb.urls import canonical_url
 
 _INT32_MAX = 2**31 - 1
@@ -223,7 +223,7 @@ def add_candidate(
 def _storable(value: str | int) -> str | int | None:
     """Strangers' values made fit for the table: no half characters, no sizes beyond 32 bits."""
     if isinstance(value, str):
-        return (value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")).strip()
+        return storable(value).strip()
     return value if 0 < value <= _INT32_MAX else None
 
 

@@ -74,11 +74,16 @@ class CrawlWork:
         self._sql.execute(
             "INSERT INTO work (host, url, retried, is_there, etag, modified) "
             "SELECT host_of(c.url, min(c.provider)), c.url, max(ifnull(i.retry, 0)), "
-            f"max(ifnull({there}, 0)), max(iif({there}, i.etag, NULL)), max(iif({there}, i.last_modified, NULL)) "
+            f"max(ifnull({there}, 0)), max(i.etag), max(i.last_modified) "
             "FROM candidates c LEFT JOIN images i ON i.url = c.url AND i.label = c.label "
             f"WHERE (i.url IS NULL OR {again}) AND c.provider NOT IN ({marks}) "
             "GROUP BY c.url ORDER BY min(c.rank), min(c.label), c.url",
             list(not_read),
+        )
+        # What is not there is asked for whole. Not said in the statement above, which would look into the store again.
+        self._sql.execute(
+            "UPDATE work SET etag = NULL, modified = NULL "
+            "WHERE NOT is_there AND (etag IS NOT NULL OR modified IS NOT NULL)"
         )
         self._sql.execute("CREATE INDEX temp.work_host ON work (host, id)")
         self._sql.execute(

@@ -61,6 +61,11 @@ def transaction(sql: sqlite3.Connection) -> Iterator[None]:
     sql.execute("COMMIT")
 
 
+def storable(text: str) -> str:
+    """A stranger's text made fit for a table: half characters, such as a header's odd bytes become, are replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 class Database:
     """Tables of given schemas in one SQLite file.
 

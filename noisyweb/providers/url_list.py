@@ -85,13 +85,14 @@ def _named(path: Path, class_names: Sequence[str]) -> Iterator[tuple[int, str, _
 
 def _rows(path: Path, class_names: Sequence[str]) -> Iterator[_Row]:
     try:
-        if path.suffix.lower() == ".parquet":
+        kind = path.suffix.lower()
+        if kind == ".parquet":
             yield from _parquet(path)
-        elif path.suffix.lower() == ".json":
+        elif kind == ".json":
             yield from map(_cnwl, images(path))
         else:
             with path.open(encoding="utf-8-sig", newline="") as handle:
-                if path.suffix.lower() == ".csv":
+                if kind == ".csv":
                     yield from csv.DictReader(handle)
                 else:
                     yield from (_line(line, class_names) for line in handle if line.strip())
